@@ -18,7 +18,8 @@ griffe = pytest.importorskip("griffe", reason="docstrings are parsed with griffe
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (  # whose names are public
-    "sparsim", "sparsim.records", "sparsim.records.chip_spec", "sparsim.records.noc_spec",
+    "sparsim", "sparsim.records", "sparsim.records.chip_spec", "sparsim.records.chip_memory_spec",
+    "sparsim.records.row_stationary", "sparsim.records.noc_spec",
     "sparsim.records.pe_spec", "sparsim.records.machine_spec", "sparsim.records.eie_spec",
     "sparsim.records.spgemm_specs", "sparsim.records.tensor_core_spec", "sparsim.records.pointacc_spec",
     "sparsim.records.point_mapping",

@@ -33,6 +33,7 @@ DATA = [
     "sparsim/files/presets/eyeriss_v1_168.yaml",
     "sparsim/files/presets/eyeriss_v1_5.yaml",
     "sparsim/files/presets/eyeriss_v2.yaml",
+    "sparsim/files/presets/mappings/eyeriss_v1_alexnet.yaml",
     "sparsim/files/presets/workloads/alexnet.yaml",
     "sparsim/files/presets/workloads/mobilenet_v1_050_128_sparse.yaml",
 ]

@@ -12,7 +12,10 @@ from sparsim.report.console import echo
 if TYPE_CHECKING:
     from sparsim.files.documents import Documents
 
-KINDS = ("architecture", "policy", "energy", "mapspace", "mapping", "workload", "chip", "machine")
+KINDS = (
+    "architecture", "policy", "energy", "mapspace", "mapping", "workload", "chip", "machine",
+    "row_stationary",
+)  # fmt: skip
 
 
 @click.command()

@@ -26,6 +26,7 @@ from sparsim.records.chip_spec import ChipSpec
 from sparsim.records.energy_table import Rules
 from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.mapper_options import MapperOptions
+from sparsim.records.row_stationary import RowStationaryMappings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Documents:
     ----------
     where : str
         Names of the files.
-    architecture, policy, energy, mapspace, mapping, workload, chip, machine : record or None
+    architecture, policy, energy, mapspace, mapping, workload, chip, machine, row_stationary : record or None
         The record of each kind.
     components : tuple of Component
         The components from which energies are estimated.
@@ -67,6 +68,7 @@ class Documents:
     workload: Workload | None = None
     chip: ChipSpec | None = None
     machine: MachineSpec | None = None
+    row_stationary: RowStationaryMappings | None = None
     is_native: bool = True
     mapper: MapperOptions | None = None
     warnings: tuple[str, ...] = ()

@@ -1,9 +1,9 @@
 """Reader and writer of sparsim's own YAML documents, and the presets that come with the package.
 
 A document starts with `sparsim: 2` and may have the keys `architecture`, `layer` (or `layers`, a list),
-`workload`, `policy`, `energy` (or `components`, a list), `mapping`, `mapspace`, `chip` and `machine`, with
-the field names of the records. No other keys are accepted. Documents that start with `sparsim: 1` differ in
-one respect: in them R and P are the width.
+`workload`, `policy`, `energy` (or `components`, a list), `mapping`, `mapspace`, `chip`, `machine` and
+`row_stationary`, with the field names of the records. No other keys are accepted. Documents that start with
+`sparsim: 1` differ in one respect: in them R and P are the width.
 """
 
 import os
@@ -32,6 +32,7 @@ from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.mapping import Mapping
 from sparsim.records.mapspace import Mapspace
 from sparsim.records.record import Record
+from sparsim.records.row_stationary import RowStationaryMappings
 from sparsim.records.sparsity import SparsePolicy
 from sparsim.records.workload import Workload
 
@@ -48,6 +49,7 @@ _RECORDS: dict[str, type[Record]] = {
     "mapspace": Mapspace,
     "chip": ChipSpec,
     "machine": MachineSpec,
+    "row_stationary": RowStationaryMappings,
 }
 _KEYS = (MARK, *_RECORDS, "layers", "components")
 _FOREIGN = (  # keys of Timeloop's and Accelergy's documents
@@ -59,7 +61,7 @@ _MARKED = re.compile(rf"""(^|[{{,])[ \t]*["']?{MARK}["']?\s*:""", re.MULTILINE)
 _ARCHITECTURE = re.compile(r"""(^|[{,])[ \t]*["']?arch(itecture)?["']?\s*:""", re.MULTILINE)
 _ANY_KEY = "..."
 _PRESETS = Path(__file__).parent / "presets"
-_WORKLOADS = _PRESETS / "workloads"
+_WORKLOADS, _MAPPINGS = _PRESETS / "workloads", _PRESETS / "mappings"
 _KINDS = {
     "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false",
     "array": "a list", "object": "a mapping",
@@ -245,6 +247,43 @@ def load_workload(name_or_path: str | Path) -> Workload:
     return workload
 
 
+def load_row_stationary(name_or_path: str | Path) -> RowStationaryMappings:
+    """Load row-stationary mappings by their name or from a file.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        The name of mappings that come with the package, or the path of a document, which ends in .yaml or
+        .yml.
+
+    Returns
+    -------
+    RowStationaryMappings
+        Parameters by the name of the layer.
+
+    Raises
+    ------
+    SpecError
+        If the name is unknown, or if the document has no such mappings.
+    FormatError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> from sparsim.files.sparsim_yaml import load_row_stationary
+    >>> load_row_stationary("eyeriss_v1_alexnet").layers["conv1"].m
+    96
+    """
+    path = name_or_path
+    if Path(name_or_path).suffix not in (".yaml", ".yml"):
+        _check_name("row-stationary mapping", str(name_or_path), _stems(_MAPPINGS))
+        path = _MAPPINGS / f"{name_or_path}.yaml"
+    found = load_documents([path]).row_stationary
+    if found is None:
+        raise SpecError("'row_stationary' is missing", path=str(name_or_path))
+    return found
+
+
 def preset_names() -> tuple[str, ...]:
     """Return the names of the accelerators and machines that come with the package.
 
@@ -329,6 +368,7 @@ def documents_from(
         components=tuple(components),
         chip=_of(found, "chip", ChipSpec),
         machine=_of(found, "machine", MachineSpec),
+        row_stationary=_of(found, "row_stationary", RowStationaryMappings),
     )
 
 

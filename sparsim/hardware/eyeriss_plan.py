@@ -175,7 +175,7 @@ class EyerissChip(Hardware):
         return as_costs(bound_on_chip(self.chip, layer) for layer in layers)
 
     def evaluate(
-        self, layers: Sequence[Layer], *, objective: Objective = "delay", progress: Progress | None = None
+        self, layers: Sequence[Layer], *, objective: Objective | None = None, progress: Progress | None = None
     ) -> NetworkEvaluation:
         """Compute the costs of layers as `cost` does, with all details of each layer on the chip.
 
@@ -183,9 +183,10 @@ class EyerissChip(Hardware):
         ----------
         layers : sequence of Layer
             Convolutions, depthwise convolutions and matrix products.
-        objective : str or sequence of str, default "delay"
-            What the mappings minimise. Of several objectives only the first one is used, because the planner
-            already decides by another objective between mappings that are equal by the first.
+        objective : str or sequence of str, optional
+            What the mappings minimise; by default the objective of the chip. Of several objectives only the
+            first one is used, because the planner already decides by another objective between mappings that
+            are equal by the first.
         progress : callable, optional
             Called with the name of each layer when it is done.
 
@@ -201,7 +202,7 @@ class EyerissChip(Hardware):
         MappingError
             If a layer has no mapping.
         """
-        name = objective_names(objective)[0]
+        name = objective_names(objective or self.chip.spec.objective)[0]
 
         def tell(found: ChipEvaluation) -> None:
             if progress is not None:
@@ -417,8 +418,10 @@ def _references(layer: Layer) -> References:
 
 
 def _at(layer: Layer, weights: float, inputs: float) -> Layer:
+    """Return the layer with these densities, and its own density of outputs."""
     given = {"Weights": Density(density=float(weights)), "Inputs": Density(density=float(inputs))}
-    return replace(layer, densities=given)
+    outputs = {name: density for name, density in layer.densities.items() if name not in given}
+    return replace(layer, densities=given | outputs)
 
 
 def _key(chip: Chip, layer: Layer, reference: tuple[float, float], objective: str) -> str:

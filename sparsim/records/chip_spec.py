@@ -4,8 +4,10 @@ import math
 from typing import Literal
 
 from sparsim.errors import SpecError
+from sparsim.records.chip_memory_spec import FilterLink, GlbBanks, RunLengthCode
 from sparsim.records.noc_spec import Axis, Noc
 from sparsim.records.number_limits import as_real, check_real, repeated
+from sparsim.records.objective import ObjectiveName
 from sparsim.records.pe_spec import SparsePE
 from sparsim.records.record import Record
 
@@ -19,6 +21,7 @@ CHIP_COMPONENTS = (
 )  # beside the levels of the architecture
 
 Compression = Literal["cheapest", "any-zero"]
+Dataflow = Literal["row-stationary", "row-stationary-plus"]
 
 
 class ChipSpec(Record, frozen=True, kw_only=True):
@@ -46,6 +49,16 @@ class ChipSpec(Record, frozen=True, kw_only=True):
     overhead_uncertainty : float, default 0.0
         How far the energies of clock and control may be from the true ones, as a fraction; 0 if that is not
         known. Error bars contain it.
+    dataflow : str, default "row-stationary-plus"
+        The mappings that the chip can run: "row-stationary" for sets of PEs as on Eyeriss v1, whose
+        parameters hold for a whole layer, "row-stationary-plus" for every dim along every axis that `spread`
+        allows.
+    filter_link : FilterLink, default None
+        The link through which filters arrive; None stands for filters that are as fast as their network.
+    run_lengths : RunLengthCode, default None
+        The code of iacts and outputs in the DRAM, for tensors that it makes smaller; None stands for none.
+    glb_banks : GlbBanks, default None
+        Banks that a layer divides between iacts and psums; None stands for a division that never changes.
     overhead_source : str, default ""
         Where the energies of clock and control come from; for the reader only.
     dram_gb_per_s : float, default None
@@ -68,6 +81,10 @@ class ChipSpec(Record, frozen=True, kw_only=True):
     control_pj_per_pe_cycle: float = 0.0
     compression: Compression = "cheapest"
     overhead_uncertainty: float = 0.0
+    dataflow: Dataflow = "row-stationary-plus"
+    filter_link: FilterLink | None = None
+    run_lengths: RunLengthCode | None = None
+    glb_banks: GlbBanks | None = None
     overhead_source: str = ""
     dram_gb_per_s: float | None = None
     source: str = ""
@@ -88,3 +105,10 @@ class ChipSpec(Record, frozen=True, kw_only=True):
         missing = [axis for axis in self.noc.axes if axis not in self.spread]
         if missing:
             raise SpecError(f"spread does not name the axis {missing[0]}", path=where)
+
+    @property
+    def objective(self) -> ObjectiveName:
+        """What plans minimise unless they are told otherwise: "edp" with the dataflow "row-stationary",
+        as the mappings of Eyeriss v1 were optimised, else "delay".
+        """
+        return "edp" if self.dataflow == "row-stationary" else "delay"

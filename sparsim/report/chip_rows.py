@@ -6,7 +6,7 @@ from typing import Any
 from sparsim.estimate import estimate_all
 from sparsim.machines.eyeriss.chip import Chip, chip_energy_sources
 from sparsim.machines.eyeriss.chip_area import chip_area
-from sparsim.machines.eyeriss.cost_arrays import NOC
+from sparsim.machines.eyeriss.cost_arrays import LINK, NOC, together
 from sparsim.machines.eyeriss.eyexam import Bound
 from sparsim.machines.eyeriss.layer_cost import ChipEvaluation, tile_of
 from sparsim.machines.eyeriss.layer_explanation import explained
@@ -18,12 +18,13 @@ from sparsim.report.chip_error_bars import error_bars_document
 
 
 def limit_of(found: ChipEvaluation) -> str:
-    """Return the part that takes longest; `weight` if PEs spend more than half of their time loading
+    """Return the part that takes longest; `weight` if it spends more than half of its time waiting for
     weights.
     """
-    parts = [part for part in found.time if part != "weight"]  # weights are part of the time of PEs
-    limit = max(("PE", *parts), key=lambda part: found.time[part])
-    return "weight" if limit == "PE" and found.time["weight"] > found.time["PE"] / 2 else limit
+    parts = {part: cycles for part, cycles in found.time.items() if part != "weight"} | together(found.time)
+    limit = max(("PE", *parts), key=lambda part: parts[part])
+    waits = limit == "PE" or LINK in found.time
+    return "weight" if waits and found.time["weight"] > parts[limit] / 2 else limit
 
 
 def stored_of(found: ChipEvaluation) -> str:

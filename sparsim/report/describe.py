@@ -21,6 +21,7 @@ from sparsim.records.energy_table import STORAGE_ACTIONS
 from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.noc_spec import Noc
 from sparsim.records.pe_spec import Spad, SparsePE
+from sparsim.records.row_stationary import RowStationaryMappings
 
 _COLUMNS = (
     "level",
@@ -50,6 +51,8 @@ def describe(name: str, loaded: Documents) -> str:
         parts += ["", *_chip(loaded.chip)]
     if loaded.machine:
         parts += ["", *_machine(loaded.machine)]
+    if loaded.row_stationary:
+        parts += ["", *_row_stationary(loaded.row_stationary)]
     if loaded.policy:
         parts += ["", *_policy(loaded.policy)]
     if loaded.workload:
@@ -200,10 +203,37 @@ def _chip(chip: ChipSpec) -> Iterable[str]:
         f"{chip.clock_pj_per_cycle:g} pJ/cycle, control {chip.control_pj_per_pe_cycle:g} pJ/PE and cycle"
     )
     yield from _wrapped(f"  clock {overhead}" + (f": {chip.overhead_source}" if chip.overhead_source else ""))
+    yield f"  dataflow {chip.dataflow}"
+    yield from _memories(chip)
     yield from _pe(chip.pe)
     yield from _noc(chip.noc)
     for axis, dims in chip.spread.items():
         yield f"  spread over {axis}: {' '.join(dims) or '-'}"
+
+
+def _memories(chip: ChipSpec) -> Iterable[str]:
+    """Yield the link of the filters, the code in the DRAM and the banks of the GLB, if there are any."""
+    parts: list[tuple[str, str]] = []
+    if (link := chip.filter_link) is not None:
+        text = (
+            f"filters arrive at {link.gb_per_s:g} GB/s, {link.prefetch_bytes:,} bytes of a pass ahead of it"
+        )
+        parts.append((text, link.source))
+    if (code := chip.run_lengths) is not None:
+        pairs = f"runs of {code.run_bits} bits, {code.pairs} pairs in {code.word_bits} bits"
+        parts.append((f"iacts and outputs in the DRAM: {pairs}", code.source))
+    if (banks := chip.glb_banks) is not None:
+        text = f"{banks.number} banks of {banks.bank_bytes:,} bytes for iacts or psums"
+        parts.append((text, banks.source))
+    for text, source in parts:
+        yield from _wrapped(f"  {text}" + (f": {source}" if source else ""))
+
+
+def _row_stationary(mappings: RowStationaryMappings) -> Iterable[str]:
+    """Yield the source, and the parameters of each layer."""
+    yield from _wrapped("row-stationary mappings" + (f": {mappings.source}" if mappings.source else ""))
+    for name, parameters in mappings.layers.items():
+        yield f"  {name}: {_pairs(parameters.to_dict().items())}"
 
 
 def _machine(machine: MachineSpec) -> Iterable[str]:

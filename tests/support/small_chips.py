@@ -36,6 +36,15 @@ def with_storage(chip: Chip, storage: Iterable[Storage]) -> Chip:
     return chip._replace(accelerator=replace(chip.accelerator, architecture=architecture))
 
 
+def dense_chip() -> Chip:
+    """Eyeriss v1 with its PEs and buses, and mappings of every kind as on v2."""
+    chip = load_chip("eyeriss_v1")
+    spec = replace(
+        chip.spec, dataflow="row-stationary-plus", filter_link=None, run_lengths=None, glb_banks=None
+    )
+    return chip._replace(spec=spec)
+
+
 def mapping_index(plan: EyerissPlan, densities: ArrayLike) -> list[int]:
     """Which of `tables` of each layer is in use."""
     return [int(plan._table[i]) for i in plan._chosen(plan._checked(densities)).row]

@@ -10,6 +10,9 @@ Its modules:
     plan_layer              the best mapping         order_search         all orders of passes of candidates
     plan_network            all layers               cost_tables          a mapping's costs by densities
     chip_bound              what no mapping is below
+    row_stationary_sets     mappings of Eyeriss v1 in closed form, row_stationary_search the best of them,
+    given_parameters        given ones, and row_stationary_counts accesses under them
+    filter_loading          how long filters of Eyeriss v1 take
     eyexam                  where the cycles go      chip_area            area by component
 """
 
@@ -18,11 +21,12 @@ from sparsim.machines.eyeriss.chip_area import chip_area
 from sparsim.machines.eyeriss.chip_bound import bound_on_chip
 from sparsim.machines.eyeriss.chip_documents import load_chip
 from sparsim.machines.eyeriss.eyexam import Bound, eyexam
+from sparsim.machines.eyeriss.given_parameters import row_stationary_mapping
 from sparsim.machines.eyeriss.layer_cost import ChipEvaluation, evaluate_chip
 from sparsim.machines.eyeriss.plan_layer import plan_layer
 from sparsim.machines.eyeriss.plan_network import NetworkEvaluation, plan_network
 
 __all__ = [
     "Bound", "Chip", "ChipEvaluation", "NetworkEvaluation", "bound_on_chip", "chip_area", "evaluate_chip",
-    "eyexam", "load_chip", "plan_layer", "plan_network",
+    "eyexam", "load_chip", "plan_layer", "plan_network", "row_stationary_mapping",
 ]  # fmt: skip

@@ -83,9 +83,16 @@ def check_chip(chip: Chip) -> None:
     for name in ADDRESS_SPADS.values():
         if name in actions and "read" not in actions[name]:
             raise EnergyTableError("the action 'read' is missing", path=f"energy table, component {name}")
+    pe = chip.spec.pe
+    if chip.spec.dataflow == "row-stationary" and (
+        noc.clusters != (1, 1) or pe.skips_zero_iacts or pe.skips_zero_weights
+    ):
+        raise SpecError(
+            "dataflow must be row-stationary-plus for several clusters, or for PEs that skip zeros",
+            path=where,
+        )
     lanes = math.prod(chip.architecture.compute.mesh)
     if lanes != chip.spec.pe.simd_width:
-        pe = chip.spec.pe
         raise SpecError(
             f"MACs per PE must be the simd_width {pe.simd_width} of PE {pe.name}, got {lanes}", path=where
         )

@@ -2,7 +2,7 @@
 
 import math
 
-from sparsim.machines.eyeriss.chip import DRAM, Chip
+from sparsim.machines.eyeriss.chip import DRAM, IACT_GLB, PSUM_GLB, Chip
 from sparsim.machines.eyeriss.cost_arrays import ADDRESSES, COMPUTE, CONTROL, NOC
 from sparsim.records import Storage
 from sparsim.records.chip_spec import ADDRESS_SPADS, PE_CONTROL, ROUTERS
@@ -40,6 +40,8 @@ def chip_area(chip: Chip) -> dict[str, float]:
     found[NOC] = math.prod(noc.clusters) * math.fsum(
         network.routers_per_cluster * areas.get(ROUTERS[network.role], 0.0) for network in noc.networks
     )
+    if chip.spec.glb_banks is not None:  # each of the two levels may have all banks
+        found |= {name: found[name] / 2 for name in (PSUM_GLB, IACT_GLB) if name in found}
     return {name: area for name, area in found.items() if area > 0}
 
 

@@ -68,3 +68,16 @@ def travels_compressed(chip: Chip, role: str, weights: ArrayLike, iacts: ArrayLi
 def skips_zeros(chip: Chip, role: str) -> bool:
     pe = chip.spec.pe
     return {"weight": pe.skips_zero_weights, "iact": pe.skips_zero_iacts, "psum": False}[role]
+
+
+def dram_bits(chip: Chip, role: str, compressed: ArrayLike, density: ArrayLike) -> NDArray[np.float64]:
+    """Return the bits of a word in the DRAM: with counts where it travels so, else a value. Iacts and outputs
+    take the fewer of the bits of values and of the code with run lengths, if the chip has one.
+    """
+    value, code = chip.spec.pe.value_bits, chip.spec.run_lengths
+    plain: ArrayLike = value
+    if code is not None and role != "weight":
+        nonzero = np.clip(density, 1e-12, 1.0 - 1e-12)  # the ends are limits
+        pairs = nonzero / -np.expm1(2.0**code.run_bits * np.log1p(-nonzero))
+        plain = np.minimum(value, pairs * code.word_bits / code.pairs)
+    return np.where(compressed, chip.architecture.storage[0].word_bits, plain)

@@ -5,7 +5,8 @@ or add up psums cannot be further apart than the depth of an iact spad. At the e
 added to those of the PE below, in the adders of the MACs. Weights are fetched between passes, because their
 spad is not double-buffered; iacts and psums move while PEs compute. Words from and to a DRAM of limited
 bandwidth move before and after the computation: no buffer is doubled, and the published penalty of the limit
-is hard to explain otherwise. The waiting times and overlaps are assumptions without a source.
+is hard to explain otherwise. The waiting times and overlaps are assumptions without a source. On a chip with
+a link for filters (`filter_loading`) nothing else moves while they are loaded.
 """
 
 import math
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from sparsim.errors import SpecError
 from sparsim.machines.eyeriss.chip import DRAM, IACT_GLB, LEVELS, PSUM_GLB, Chip
 from sparsim.machines.eyeriss.compression import ROLES
+from sparsim.machines.eyeriss.filter_loading import loading, waiting
 from sparsim.machines.eyeriss.pe.pe_estimate import PEEstimate
 from sparsim.machines.eyeriss.row_stationary_nest import KEPT
 from sparsim.model.arrays import FILL, READ, UPDATE
@@ -28,7 +30,8 @@ from sparsim.records.objective import ObjectiveName, objective_value
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
-OVERLAPPING = ("PE", "iact", "psum")  # parts of the chip that work at the same time
+LINK = "link"
+OVERLAPPING = ("PE", "iact", "psum", LINK)  # parts of the chip that work at the same time
 COMPUTE, NOC, ADDRESSES, CLOCK, CONTROL = "MAC", "NoC", "address spads", "clock", "control"
 _LEAVES_FROM = {
     "weight": DRAM,
@@ -42,7 +45,7 @@ class Ports(NamedTuple):
 
     words_per_cycle: Any
     energy_pj_per_word: Any
-    compressed: Any
+    dram_bits: Any  # bits of a word in the DRAM
 
 
 class Costs(NamedTuple):
@@ -105,6 +108,7 @@ def costs_of(
         words[role] = moved[:, READ] + moved[:, UPDATE] if role == "psum" else moved[:, READ]
         half = 2.0 if role == "psum" else 1.0  # psums enter and leave through separate ports
         time[role] = words[role] / half / ports[role].words_per_cycle
+    time["weight"] = loading(chip.spec, words["weight"], passes, ports["weight"].words_per_cycle)
     time["PE"] = (
         pe.cycles + handing_over(chip, pe, filters) + passes * chip.spec.pe.fill_cycles + time["weight"]
     )
@@ -114,7 +118,9 @@ def costs_of(
     time["DRAM"] = np.zeros_like(dram_bytes)
     if chip.spec.dram_gb_per_s is not None:
         time["DRAM"] = dram_bytes / (1000.0 * chip.spec.dram_gb_per_s / chip.spec.clock_mhz)
-    total = np.max([time[part] for part in OVERLAPPING], axis=0) + time["DRAM"]
+    if chip.spec.filter_link is not None:
+        time[LINK] = waiting(chip.spec, words["weight"], passes)
+    total = np.max(list(together(time).values()), axis=0) + time["DRAM"]
     if not (total <= MAX_COUNT).all():  # also refuses nan
         raise SpecError(
             f"cycles must be at most {MAX_COUNT:.3g}, got {total.max():.3g}", path=f"layer {layer.name}"
@@ -128,6 +134,14 @@ def costs_of(
     energy[CLOCK] = cycles * chip.spec.clock_pj_per_cycle
     energy[CONTROL] = pe.busy_cycles * chip.spec.control_pj_per_pe_cycle
     return Costs(words, time, cycles, energy, dram_pj, dram_bytes)
+
+
+def together(time: dict[str, Any]) -> dict[str, Any]:
+    """Return the cycles of the parts that work at the same time; with those of loading filters, if nothing
+    else moves meanwhile.
+    """
+    loading = time["weight"] if LINK in time else 0.0
+    return {part: time[part] + (0.0 if part == "PE" else loading) for part in OVERLAPPING if part in time}
 
 
 def handing_over(chip: Chip, pe: PEEstimate, filters: Any) -> Any:
@@ -150,14 +164,12 @@ def _addresses(chip: Chip, pe: PEEstimate) -> Reals:
 
 
 def _dram_bytes(chip: Chip, moved: dict[str, Ints], ports: dict[str, Ports], packed: bool) -> Reals:
-    """Return the off-chip traffic. With `packed`, uncompressed words have no counts, and psums leave as
-    values; otherwise all words have the width of the widest.
-    """
-    word_bits, value_bits = chip.architecture.storage[0].word_bits, chip.spec.pe.value_bits
+    """Return the off-chip traffic, with `packed` as words are stored, else as wide as the widest."""
+    word_bits = chip.architecture.storage[0].word_bits
     bits = np.zeros(len(next(iter(moved.values()))))
     for role, dataspace in ROLES.items():
         words = moved[dataspace][:, [READ, FILL, UPDATE]].sum(axis=1)
-        bits = bits + words * np.where(ports[role].compressed | (not packed), word_bits, value_bits)
+        bits = bits + words * (ports[role].dram_bits if packed else word_bits)
     return bits / 8
 
 

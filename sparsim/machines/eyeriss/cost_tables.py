@@ -10,20 +10,19 @@ from numpy.typing import NDArray
 from sparsim.errors import MappingError
 from sparsim.machines.eyeriss.chip import Chip
 from sparsim.machines.eyeriss.compression import OPERANDS, ROLES, skips_zeros, travels_compressed
-from sparsim.machines.eyeriss.conv_dims import conv_dims
+from sparsim.machines.eyeriss.conv_dims import PSUMS
 from sparsim.machines.eyeriss.cost_arrays import Ports, Reals, costs_of
 from sparsim.machines.eyeriss.layer_cost import (
     delivery_of,
     mean_densities,
     passes_of,
+    pe_estimate,
     ports_of,
     spatial_loops,
     spread_of,
     tile_of,
-    tiling_of,
-    window_pe,
 )
-from sparsim.machines.eyeriss.pe.pe_estimate import estimate
+from sparsim.machines.eyeriss.row_stationary_counts import with_sets
 from sparsim.model.batch_counts import BatchCounts, count_batch
 from sparsim.model.consistency import check
 from sparsim.model.lower import lower_mappings
@@ -160,17 +159,20 @@ def _costs(chip: Chip, layer: Layer, mapping: Mapping, stored: Reals) -> Reals:
     if fits.any():
         levels = {level.level: level for level in mapping.levels}
         loops, (filters, channels) = spatial_loops(levels), tile_of(mapping)
-        tiling = tiling_of(spread_of(loops), filters, channels)
         weights, inputs = stored[fits].T
-        pe = estimate(window_pe(chip), conv_dims(layer).conv(), tiling, inputs, weights)
+        pe = pe_estimate(chip, layer, spread_of(loops), (filters, channels), (inputs, weights))
+        density = {"weight": weights, "iact": inputs, "psum": layer.density(PSUMS).density}
         ports = {}
         for role in ROLES:
             flags = travels_compressed(chip, role, weights, inputs)
             flagged = np.unique(flags).tolist()
-            ways = {flag: ports_of(delivery_of(chip, layer, role, loops, flag)) for flag in flagged}
+            ways = {
+                flag: ports_of(chip, role, delivery_of(chip, layer, role, loops, flag), density[role])
+                for flag in flagged
+            }
             yes, no = (ways.get(flag) or ways[not flag] for flag in (True, False))
             ports[role] = Ports(*(np.where(flags, *pair) for pair in zip(yes, no, strict=True)))
-        counted = (counts.actual[fits], counts.level_pj[fits])
+        counted = with_sets(chip, layer, mapping, (counts.actual[fits], counts.level_pj[fits]))
         costs = costs_of(chip, layer, counted, ports, pe, filters, passes_of(levels))
         found[fits] = np.stack([costs.total_pj, costs.cycles], axis=1)
     return found

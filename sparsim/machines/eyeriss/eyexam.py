@@ -12,6 +12,7 @@ import numpy as np
 
 from sparsim.machines.eyeriss.chip import Chip
 from sparsim.machines.eyeriss.conv_dims import conv_dims
+from sparsim.machines.eyeriss.cost_arrays import together
 from sparsim.machines.eyeriss.layer_cost import ChipEvaluation, even_cycles, tile_of, worked_share
 from sparsim.machines.eyeriss.row_stationary_spreads import spreads
 from sparsim.records.layer_counts import macs
@@ -78,7 +79,8 @@ def eyexam(chip: Chip, found: ChipEvaluation) -> tuple[Bound, ...]:
     even = math.ceil(spread / (pes * lanes)) / spread
     best = spreads(dims, chip.spec.noc.axes, chip.spec.spread)
     left = -(-np.array([dims.bounds[d] for d in best.dims]) // best.total())
-    left = left.astype(np.float64)
+    own = [[-(-dims.bounds[d] // found.spread[d]) for d in best.dims]]  # may have more dims on an axis
+    left = np.concatenate([left, own]).astype(np.float64)
     filters = best.dims.index("M") if "M" in best.dims else None
     if filters is not None:
         left[:, filters] = -(-left[:, filters] // lanes)
@@ -90,7 +92,7 @@ def eyexam(chip: Chip, found: ChipEvaluation) -> tuple[Bound, ...]:
         work * array,
         even_cycles(chip, layer, found.spread, tile_of(found.mapping)),
     ]
-    moving = max(found.time[part] for part in ("weight", "iact", "psum"))
+    moving = max(found.time["weight"], *together(found.time | {"PE": 0.0}).values())
     steps.append(max(steps[-1], moving) + found.time["DRAM"])
     steps.append(float(found.cycles))
     rising = np.maximum.accumulate(np.maximum(steps, 1.0))

@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike
 
 from sparsim.errors import MappingError
 from sparsim.machines.eyeriss.chip import IACT_REG, PSUM_SPAD, SPREAD_AT, Chip
-from sparsim.machines.eyeriss.compression import ROLES, is_compressed, skips_zeros, stored_ways
+from sparsim.machines.eyeriss.compression import ROLES, dram_bits, is_compressed, skips_zeros, stored_ways
 from sparsim.machines.eyeriss.conv_dims import CONV_DIMS, IACTS, WEIGHTS, conv_dims
-from sparsim.machines.eyeriss.cost_arrays import Ints, Ports, Reals, costs_of, value_of
+from sparsim.machines.eyeriss.cost_arrays import Ints, Ports, Reals, costs_of, handing_over, value_of
 from sparsim.machines.eyeriss.noc import Delivery, SpatialLoop, plan
 from sparsim.machines.eyeriss.pe.conv_tiling import Tiling
 from sparsim.machines.eyeriss.pe.pe_estimate import PEEstimate, estimate
+from sparsim.machines.eyeriss.row_stationary_counts import corrected, with_sets
 from sparsim.machines.eyeriss.row_stationary_nest import PASSES
 from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation
@@ -72,7 +73,8 @@ class ChipEvaluation(NamedTuple):
     flows : dict of str to Flow
         Words on the network on chip, by "weight", "iact" and "psum".
     time : dict of str to float
-        Cycles that every part needs by itself: "PE", "weight", "iact", "psum" and "DRAM".
+        Cycles that every part needs by itself: "PE" (with the loading of filters), "weight" (the loading),
+        "iact", "psum" and "DRAM", and "link" (the prefetching of filters) on a chip with a `filter_link`.
     cycles : int
         Cycles of the layer: the longest of the parts on the chip, and then DRAM.
     energy_pj : dict of str to float
@@ -180,15 +182,19 @@ def evaluate_stored(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluatio
     deliveries = {role: delivery_of(chip, layer, role, loops) for role in ROLES}
     spread = spread_of(loops)
     pe = pe_estimate(chip, layer, spread, tile)
-    ports = {role: ports_of(delivery) for role, delivery in deliveries.items()}
-    costs = costs_of(chip, layer, _counts_of(base), ports, pe, tile[0], passes_of(levels))
+    ports = {
+        role: ports_of(chip, role, delivery, layer.density(ROLES[role]).density)
+        for role, delivery in deliveries.items()
+    }
+    counts = with_sets(chip, layer, mapping, _counts_of(base))
+    costs = costs_of(chip, layer, counts, ports, pe, tile[0], passes_of(levels))
     time = {part: cycles.item() for part, cycles in costs.time.items()}
     return ChipEvaluation(
         layer=layer,
         stored=layer,
         mapping=mapping,
         spread=spread,
-        evaluation=base,
+        evaluation=corrected(chip, base, counts),
         pe=pe,
         flows={role: Flow(deliveries[role], costs.words[role].item(), time[role]) for role in ROLES},
         time=time,
@@ -247,8 +253,10 @@ def delivery_of(
     return plan(chip.spec.noc, role, loops, relevant, compressed=compressed)
 
 
-def ports_of(delivery: Delivery) -> Ports:
-    return Ports(delivery.words_per_cycle, delivery.energy_pj_per_word, delivery.compressed)
+def ports_of(chip: Chip, role: str, delivery: Delivery, density: ArrayLike) -> Ports:
+    """Return a delivery as numbers, for words of these densities in the DRAM."""
+    bits = dram_bits(chip, role, delivery.compressed, density)
+    return Ports(delivery.words_per_cycle, delivery.energy_pj_per_word, bits)
 
 
 def relevant_dims(layer: Layer, dataspace: str) -> set[str]:
@@ -275,15 +283,24 @@ def tile_of(mapping: Mapping) -> tuple[int, int]:
 
 
 def pe_estimate(
-    chip: Chip, layer: Layer, spread: dict[str, Any], tile: tuple[ArrayLike, ArrayLike]
-) -> PEEstimate:
+    chip: Chip, layer: Layer, spread: dict[str, Any], tile: tuple[Any, Any],
+    densities: tuple[ArrayLike, ArrayLike] | None = None,
+) -> PEEstimate:  # fmt: skip
     """Estimate the time of the PEs, which wait for the slowest one after every window, for numbers or arrays
-    of candidates.
+    of candidates; `densities` of iacts and weights, by default the layer's.
+
+    Passes of a row-stationary chip work on one image at a time, and take as long as full ones.
     """
-    return estimate(
-        window_pe(chip), conv_dims(layer).conv(), tiling_of(spread, *tile), layer.density(IACTS).density,
-        layer.density(WEIGHTS).density,
-    )  # fmt: skip
+    dims = conv_dims(layer)
+    conv, tiling = dims.conv(), tiling_of(spread, *tile)
+    if densities is None:
+        densities = layer.density(IACTS).density, layer.density(WEIGHTS).density
+    if chip.spec.dataflow != "row-stationary":
+        return estimate(window_pe(chip), conv, tiling, *densities)
+    rows, images = dims.bounds.get("P", 1), dims.bounds.get("N", 1)
+    found = estimate(window_pe(chip), conv._replace(P=rows, Q=images * conv.Q), tiling, *densities)
+    full = even_cycles(chip, layer, spread, tile) - handing_over(chip, found, tile[0])
+    return found._replace(cycles=np.broadcast_to(full, np.shape(found.cycles)))
 
 
 def even_cycles(chip: Chip, layer: Layer, spread: dict[str, Any], tile: tuple[Any, Any]) -> Any:

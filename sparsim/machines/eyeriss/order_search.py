@@ -129,6 +129,7 @@ def _ports(chip: Chip, layer: Layer, nests: Nests) -> dict[str, Ports]:
     loops = [nests.loops(i) for i in first.tolist()]
     found = {}
     for role in ROLES:
-        ports = [ports_of(delivery_of(chip, layer, role, each)) for each in loops]
+        density = layer.density(ROLES[role]).density
+        ports = [ports_of(chip, role, delivery_of(chip, layer, role, each), density) for each in loops]
         found[role] = Ports(*(np.array(field)[row] for field in zip(*ports, strict=True)))
     return found

@@ -29,6 +29,7 @@ from sparsim.machines.eyeriss.layer_cost import (
 )
 from sparsim.machines.eyeriss.layer_lowering import lowered, widest_window
 from sparsim.machines.eyeriss.order_search import FittingOrders, fitting_orders
+from sparsim.machines.eyeriss.row_stationary_search import planned_mapping
 from sparsim.machines.eyeriss.row_stationary_spreads import Spreads, spreads
 from sparsim.records import Layer, Mapping
 from sparsim.records.layer_counts import words
@@ -50,7 +51,7 @@ class _Candidates(NamedTuple):
     cycles: Reals
 
 
-def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName = "delay") -> ChipEvaluation:
+def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName | None = None) -> ChipEvaluation:
     """Find the best mapping and storage of a layer.
 
     A layer that the chip cannot run is planned as the one that it is lowered to.
@@ -61,8 +62,9 @@ def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName = "delay") -> 
         The chip.
     layer : Layer
         A convolution.
-    objective : str, default "delay"
-        What the plan minimises: cycles ("delay"), "energy" with DRAM, or their product ("edp").
+    objective : str, optional
+        What the plan minimises: cycles ("delay"), "energy" with DRAM, or their product ("edp"); by default
+        the objective of the chip, which is "delay" unless its dataflow is "row-stationary".
 
     Returns
     -------
@@ -76,12 +78,14 @@ def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName = "delay") -> 
         If nothing fits the chip.
     """
     layer = lowered(chip, layer)
-    stored, mapping = best_mapping(chip, layer, objective)
+    stored, mapping = best_mapping(chip, layer, objective or chip.spec.objective)
     return evaluate_stored(chip, stored, mapping)._replace(layer=layer)
 
 
 def best_mapping(chip: Chip, layer: Layer, objective: ObjectiveName) -> tuple[Layer, Mapping]:
     """Return the layer as it is stored and its best mapping, without an evaluation."""
+    if chip.spec.dataflow == "row-stationary":
+        return layer, planned_mapping(chip, layer, objective)
     possible = spreads(conv_dims(layer), chip.spec.noc.axes, chip.spec.spread)
     ways = stored_ways(chip, layer)
     found = [(stored, _best_mapping(chip, stored, possible, objective)) for stored in ways]

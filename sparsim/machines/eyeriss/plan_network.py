@@ -78,7 +78,7 @@ class NetworkEvaluation(NamedTuple):
 def plan_network(
     chip: Chip,
     layers: Iterable[Layer],
-    objective: ObjectiveName = "delay",
+    objective: ObjectiveName | None = None,
     progress: Callable[[ChipEvaluation], None] | None = None,
 ) -> NetworkEvaluation:
     """Plan every layer of a network; equal layers are planned once.
@@ -89,8 +89,9 @@ def plan_network(
         The chip.
     layers : iterable of Layer
         Convolutions.
-    objective : str, default "delay"
-        What the plan minimises: cycles ("delay"), "energy" with DRAM, or their product ("edp").
+    objective : str, optional
+        What the plan minimises: cycles ("delay"), "energy" with DRAM, or their product ("edp"); by default
+        the objective of the chip.
     progress : callable, optional
         Called with the `ChipEvaluation` of each layer when it is done.
 

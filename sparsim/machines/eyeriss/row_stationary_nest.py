@@ -218,10 +218,10 @@ def make_nests(dims: ConvDims, spread: Ints, tile: Ints, lanes: int, orders: Seq
         put(PSUM_GLB, dim, np.where(at_glb, left(dim), 1))
         put(IACT_GLB, dim, left(dim))
     put(DRAM, "G", left("G"))
-    return Nests(dims, _tightened(factor, np.array(list(dims.bounds.values()))))
+    return Nests(dims, tightened(factor, np.array(list(dims.bounds.values()))))
 
 
-def _tightened(factor: Ints, bounds: Ints) -> Ints:
+def tightened(factor: Ints, bounds: Ints) -> Ints:
     """Lower factors, the innermost first, that are larger than needed with the others."""
     covered = factor.prod(axis=1)
     for place in range(len(PLACES))[::-1]:

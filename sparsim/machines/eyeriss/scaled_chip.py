@@ -36,7 +36,12 @@ def scaled(chip: Chip, clusters: tuple[int, int], pe_rows: int, pe_columns: int)
 
     architecture = replace(chip.architecture, storage=tuple(level(s) for s in chip.architecture.storage))
     clock = chip.spec.clock_pj_per_cycle * noc.pes / old.pes
-    spec = replace(chip.spec, name=f"{chip.name}_{noc.pes}", noc=noc, clock_pj_per_cycle=clock)
+    banks = chip.spec.glb_banks
+    if banks is not None:
+        banks = replace(banks, number=banks.number * noc.pes // old.pes)
+    spec = replace(
+        chip.spec, name=f"{chip.name}_{noc.pes}", noc=noc, clock_pj_per_cycle=clock, glb_banks=banks
+    )
     found = Chip(spec, replace(chip.accelerator, architecture=architecture))
     check_chip(found)
     return found

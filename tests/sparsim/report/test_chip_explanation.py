@@ -84,7 +84,7 @@ def test_a_new_part_of_the_time_has_a_column_and_may_limit(network: NetworkEvalu
     table = explanation(network._replace(layers=layers))[0]
     assert column(table, "link") == ["300.0%", "300.0%"]
     assert column(table, "limit") == ["link", "link"]
-    assert {limit_of(found) for found in network.layers} <= {"PE", "weight", "iact", "psum"}
+    assert {limit_of(found) for found in network.layers} <= {"PE", "weight", "iact", "psum", "link"}
 
 
 def test_one_layer_has_its_memories_and_networks() -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 from naive import chip_plan
-from support.small_chips import conv, small_chip
+from support.small_chips import conv, dense_chip, small_chip
 
 from sparsim.errors import MappingError
-from sparsim.machines.eyeriss import Chip, cost_tables, load_chip, plan_layer
+from sparsim.machines.eyeriss import Chip, cost_tables, plan_layer
 from sparsim.machines.eyeriss.chip import DRAM, IACT_GLB, LEVELS, PSUM_GLB
 from sparsim.machines.eyeriss.conv_dims import conv_dims
 from sparsim.machines.eyeriss.cost_tables import tabulate
@@ -25,7 +25,7 @@ from sparsim.records import CONV, Layer
 
 SMALL = small_chip()
 ANY_ZERO = SMALL._replace(spec=replace(SMALL.spec, compression="any-zero"))
-BUS = load_chip("eyeriss_v1")
+BUS = dense_chip()
 LIMITED = SMALL._replace(spec=replace(SMALL.spec, dram_gb_per_s=1.0))
 CASES = [
     (SMALL, conv(M=24, C=16, R=3, S=3, P=9, Q=7, iacts=0.3, weights=0.6)),

@@ -41,7 +41,7 @@ def test_a_mesh_of_four_times_the_pes_is_four_times_as_fast_where_a_bus_is_not()
     small, large = (plan_layer(scaled(mesh, (n, n), 4, 4), layer).cycles for n in (2, 4))
     assert 3.5 < small / large <= 4.0
     small, large = (plan_layer(scaled(bus, (1, 1), n, n), layer).cycles for n in (8, 16))
-    assert 1.0 < small / large < 1.2
+    assert 1.0 < small / large < 1.3  # less of the filters of a larger pass is prefetched
 
 
 def test_a_chip_without_pes_is_an_error() -> None:
