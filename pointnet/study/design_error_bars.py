@@ -9,7 +9,7 @@ from pointnet.study.design_costs import BOTH, CHIPS, DENSE
 from sparsim.hardware import NetworkCost
 from sparsim.hardware.layer_costs import PJ_PER_UJ
 from sparsim.machines.eyeriss import load_chip
-from sparsim.machines.eyeriss.error_bars import ErrorBar, Totals, error_bar, estimate_of
+from sparsim.machines.eyeriss.error_bars import ErrorBar, Totals, error_bar, uncertain_layers
 
 
 class DesignBars(NamedTuple):
@@ -34,13 +34,13 @@ def design_error_bars(design: str, costs: Mapping[str, NetworkCost]) -> DesignBa
         return None
     chip = load_chip(CHIPS[design])
     found = {
-        variant: estimate_of(chip, [(layer.cycles, layer.energy_pj) for layer in cost.layers])
+        variant: uncertain_layers(chip, [(layer.cycles, layer.energy_pj) for layer in cost.layers])
         for variant, cost in costs.items()
     }
     dense, both = found[DENSE], found[BOTH]
     return DesignBars(
-        {variant: error_bar(_energy_uj, estimate) for variant, estimate in found.items()},
-        {variant: error_bar(_cycles, estimate) for variant, estimate in found.items()},
+        {variant: error_bar(_energy_uj, network) for variant, network in found.items()},
+        {variant: error_bar(_cycles, network) for variant, network in found.items()},
         {
             "energy": error_bar(lambda a, b: 1 - _energy_uj(b) / _energy_uj(a), dense, both),
             "cycles": error_bar(lambda a, b: 1 - b.cycles / a.cycles, dense, both),

@@ -154,13 +154,14 @@ def _check_options(name: str, options: Mapping[str, object]) -> None:
 def _run_comparison(
     chips: Sequence[tuple[str, str, str]],
     layer: str | None,
-    objective: str,
+    objective: Any,
     dram_gb_per_s: float | None,
     output: Path | None,
     *,
     as_json: bool,
 ) -> None:
     """Plan the network on every chip, and print or write the comparison; `chips` as from `others_of`."""
+    from sparsim.machines.eyeriss import assumed_tensors, uncertain_network
     from sparsim.machines.masked_layers import with_counted_densities
     from sparsim.report.chip_comparison import ComparedChip
 
@@ -168,12 +169,11 @@ def _run_comparison(
         (label, _chip(name, dram_gb_per_s), *_layers_of(workload, layer)) for label, name, workload in chips
     ]
     check_same_layers([(label, [each.name for each in layers]) for label, _, _, layers in loaded])
-    found = [
-        ComparedChip(
-            label, workload.name, _plan(hardware, tuple(map(with_counted_densities, layers)), objective)
-        )
-        for label, hardware, workload, layers in loaded
-    ]
+    found = []
+    for label, hardware, workload, layers in loaded:
+        network = _plan(hardware, tuple(map(with_counted_densities, layers)), objective)
+        costs = uncertain_network(network, assumed_tensors(workload), objective)
+        found.append(ComparedChip(label, workload.name, network, costs))
     show_comparison(found, output, as_json=as_json)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sparsim.cli.json_output import print_json
 from sparsim.errors import MissingLibraryError, SpecError, near, require
 from sparsim.fileio.json_and_csv import write_csv, write_json
-from sparsim.report.console import echo, results
+from sparsim.report.console import echo, named_values, results
 
 if TYPE_CHECKING:
     from sparsim.report.chip_comparison import ComparedChip
@@ -49,7 +49,12 @@ def check_same_layers(chips: Sequence[tuple[str, Sequence[str]]]) -> None:
 
 def show_comparison(chips: Sequence[ComparedChip], output: Path | None, *, as_json: bool) -> None:
     """Print the comparison, and write it with its figures."""
-    from sparsim.report.chip_comparison import comparison_document, comparison_rows, comparison_tables
+    from sparsim.report.chip_comparison import (
+        comparison_document,
+        comparison_lines,
+        comparison_rows,
+        comparison_tables,
+    )
 
     found = comparison_document(chips)
     if as_json:
@@ -59,6 +64,7 @@ def show_comparison(chips: Sequence[ComparedChip], output: Path | None, *, as_js
         for table in comparison_tables(chips):
             echo("")
             results().print(table)
+        echo("\n" + named_values(comparison_lines(chips)))
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         write_csv(output / "chip.comparison.csv", comparison_rows(chips))

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 from sparsim.machines.eyeriss.chip import IACT_GLB, IACT_REG, IACT_SPAD, PSUM_GLB, PSUM_SPAD, WEIGHT_SPAD
 from sparsim.machines.eyeriss.cost_arrays import ADDRESSES, CLOCK, COMPUTE, CONTROL, NOC
+from sparsim.machines.eyeriss.error_bars import ErrorBar, UncertainNetwork, error_bar
 from sparsim.machines.eyeriss.plan_network import NetworkEvaluation
 from sparsim.model.result import ratio
+from sparsim.report.chip_error_bars import shown_bar
 from sparsim.report.chip_rows import limit_of, totals
 from sparsim.report.tables import Table
 
@@ -34,11 +36,14 @@ class ComparedChip(NamedTuple):
         Name of the network.
     network : NetworkEvaluation
         The network on the chip, with the layers of all others.
+    costs : UncertainNetwork
+        Its costs with their uncertainties.
     """
 
     label: str
     workload: str
     network: NetworkEvaluation
+    costs: UncertainNetwork
 
 
 def energy_shares(energy_pj: dict[str, float]) -> dict[str, float]:
@@ -67,6 +72,7 @@ def _chip(chip: ComparedChip, baseline: ComparedChip) -> dict[str, Any]:
         "totals": totals(network),
         "speedup": network.inferences_per_s / base.inferences_per_s,
         "energy_gain": ratio(base.chip_pj, network.chip_pj),
+        "error_bars": {name: bar._asdict() for name, bar in error_bars(chip, baseline).items()},
         "energy_shares": energy_shares(network.energy_pj),
         "layers": [_layer(chip, i, baseline) for i in range(len(network.layers))],
     }
@@ -91,6 +97,29 @@ def speedup(chip: ComparedChip, number: int, baseline: ComparedChip) -> float:
     """Return how many times as fast as on the baseline a layer is."""
     clocks = chip.network.chip.spec.clock_mhz / baseline.network.chip.spec.clock_mhz
     return clocks * baseline.network.layers[number].cycles / chip.network.layers[number].cycles
+
+
+def error_bars(chip: ComparedChip, baseline: ComparedChip) -> dict[str, ErrorBar]:
+    """Return the error bars of speed-up and energy gain; the baseline has none."""
+    if chip is baseline:
+        return {}
+    clocks = chip.network.chip.spec.clock_mhz / baseline.network.chip.spec.clock_mhz
+    return {
+        "speedup": error_bar(lambda base, own: clocks * base.cycles / own.cycles, baseline.costs, chip.costs),
+        "energy_gain": error_bar(
+            lambda base, own: ratio(base.chip_pj, own.chip_pj), baseline.costs, chip.costs
+        ),
+    }
+
+
+def comparison_lines(chips: Sequence[ComparedChip]) -> list[tuple[str, str]]:
+    """Return (name, text) of the totals of each further chip with their error bars."""
+    return [
+        (chip.label, f"{bars['speedup'].value:.3g} x as fast {shown_bar(bars['speedup'])}, "
+         f"{bars['energy_gain'].value:.3g} x less energy {shown_bar(bars['energy_gain'])}")
+        for chip in chips[1:]
+        for bars in [error_bars(chip, chips[0])]
+    ]  # fmt: skip
 
 
 def comparison_tables(chips: Sequence[ComparedChip]) -> list[Table]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sparsim.machines.eyeriss.error_bars import ErrorBar, Estimate, Totals, error_bar, network_estimate
+from sparsim.machines.eyeriss.error_bars import (
+    ErrorBar,
+    Totals,
+    UncertainNetwork,
+    error_bar,
+    uncertain_network,
+)
 from sparsim.machines.eyeriss.plan_network import NetworkEvaluation
 from sparsim.machines.eyeriss.uncertainties import assumed_tensors
 from sparsim.model.result import ratio
@@ -25,7 +31,7 @@ def error_bars_document(
     network: NetworkEvaluation, workload: Workload, objective: ObjectiveName
 ) -> dict[str, Any]:
     """Return the error bars of the network and of each layer, and what each uncertainty contributes."""
-    estimate = network_estimate(network, assumed_tensors(workload), objective)
+    costs = uncertain_network(network, assumed_tensors(workload), objective)
     clock_hz = network.chip.spec.clock_mhz * 1e6
     of_network = {
         **OF_LAYERS,
@@ -33,23 +39,23 @@ def error_bars_document(
         "inferences_per_j": lambda total: ratio(1e12, total.chip_pj),
     }
     return {
-        "network": _bars(of_network, estimate),
+        "network": _bars(of_network, costs),
         "uncertainties": [
             {
                 **change.uncertainty._asdict(),
                 "independent_layers": change.independent,
-                **_bars(OF_LAYERS, estimate._replace(changes=[change])),
+                **_bars(OF_LAYERS, costs._replace(changes=[change])),
             }
-            for change in estimate.changes
+            for change in costs.changes
         ],
         "layers": {
-            found.layer.name: _bars(OF_LAYERS, estimate.layer(i)) for i, found in enumerate(network.layers)
+            found.layer.name: _bars(OF_LAYERS, costs.layer(i)) for i, found in enumerate(network.layers)
         },
     }
 
 
-def _bars(quantities: Mapping[str, Callable[[Totals], float]], estimate: Estimate) -> dict[str, Any]:
-    return {name: error_bar(quantity, estimate)._asdict() for name, quantity in quantities.items()}
+def _bars(quantities: Mapping[str, Callable[[Totals], float]], costs: UncertainNetwork) -> dict[str, Any]:
+    return {name: error_bar(quantity, costs)._asdict() for name, quantity in quantities.items()}
 
 
 def error_bar_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:

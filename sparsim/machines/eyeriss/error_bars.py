@@ -79,8 +79,8 @@ class Sensitivity(NamedTuple):
         return -size, size
 
 
-class Estimate(NamedTuple):
-    """A network with what its uncertainties change.
+class UncertainNetwork(NamedTuple):
+    """Costs of a network on a chip, and what its uncertainties change.
 
     Attributes
     ----------
@@ -93,11 +93,21 @@ class Estimate(NamedTuple):
     layers: Reals
     changes: Sequence[Sensitivity]
 
-    def layer(self, number: int) -> Estimate:
-        """Return the estimate of one layer."""
+    def layer(self, number: int) -> UncertainNetwork:
+        """Return one layer with its uncertainties.
+
+        Parameters
+        ----------
+        number : int
+            Number of the layer, from 0.
+
+        Returns
+        -------
+        UncertainNetwork
+        """
         rows = slice(number, number + 1)
         changes = [each._replace(low=each.low[rows], high=each.high[rows]) for each in self.changes]
-        return Estimate(self.layers[rows], changes)
+        return UncertainNetwork(self.layers[rows], changes)
 
 
 class ErrorBar(NamedTuple):
@@ -140,7 +150,7 @@ def totals_of(layers: Sequence[LayerParts]) -> Reals:
     return np.array(rows, np.float64).reshape(-1, len(Totals._fields))
 
 
-def estimate_of(chip: Chip, layers: Sequence[LayerParts]) -> Estimate:
+def uncertain_layers(chip: Chip, layers: Sequence[LayerParts]) -> UncertainNetwork:
     """Return layers with the uncertainties of component energies and of the time of the PEs.
 
     A clock that runs longer takes more energy in proportion.
@@ -156,12 +166,12 @@ def estimate_of(chip: Chip, layers: Sequence[LayerParts]) -> Estimate:
         rows = [(cycles, energy.get(CLOCK, 0.0), 0.0) for cycles, energy in layers]
         change = WINDOWS.relative * np.array(rows, np.float64).reshape(-1, len(Totals._fields))
         found.append(Sensitivity(WINDOWS, -change, change, independent=True))
-    return Estimate(totals_of(layers), found)
+    return UncertainNetwork(totals_of(layers), found)
 
 
-def network_estimate(
+def uncertain_network(
     network: NetworkEvaluation, assumed: Mapping[str, frozenset[str]], objective: ObjectiveName
-) -> Estimate:
+) -> UncertainNetwork:
     """Return a network with all known uncertainties.
 
     Parameters
@@ -177,9 +187,9 @@ def network_estimate(
 
     Returns
     -------
-    Estimate
+    UncertainNetwork
     """
-    nominal, found = estimate_of(network.chip, [parts_of(found) for found in network.layers])
+    nominal, found = uncertain_layers(network.chip, [parts_of(found) for found in network.layers])
     found = list(found)
     for tensor, uncertainty in DENSITIES.items():
         known: dict[tuple[str, float], Reals] = {}
@@ -196,7 +206,7 @@ def network_estimate(
             ends.append(rows - nominal)
         if any(end.any() for end in ends):
             found.append(Sensitivity(uncertainty, ends[0], ends[1]))
-    return Estimate(nominal, found)
+    return UncertainNetwork(nominal, found)
 
 
 def _with_density(
@@ -216,39 +226,41 @@ def _scaled(layer: Layer, tensor: str, factor: float) -> Layer:
     return replace(layer, densities={**layer.densities, tensor: scaled})
 
 
-def error_bar(quantity: Callable[..., float], *estimates: Estimate) -> ErrorBar:
+def error_bar(quantity: Callable[..., float], *networks: UncertainNetwork) -> ErrorBar:
     """Return the error bar of a quantity, such as the energy of a network or the quotient of two networks.
 
     Parameters
     ----------
     quantity : callable
-        Computes the quantity from the `Totals` of each estimate.
-    *estimates : Estimate
+        Computes the quantity from the `Totals` of each network: `cycles`, `chip_pj` and `dram_pj`.
+    *networks : UncertainNetwork
         Uncertainties of the same name change all of them at once, unless each layer has an error of its own.
 
     Returns
     -------
     ErrorBar
     """
-    totals = [estimate.layers.sum(axis=0) for estimate in estimates]
+    totals = [network.layers.sum(axis=0) for network in networks]
 
     def value_of(moved: Sequence[Reals]) -> float:
         return quantity(*(Totals(*(total + by).tolist()) for total, by in zip(totals, moved, strict=True)))
 
     unmoved = [np.zeros_like(total) for total in totals]
     value, below, above = value_of(unmoved), 0.0, 0.0
-    for moves in _moves(estimates, unmoved):
+    for moves in _moves(networks, unmoved):
         moved = [value_of(end) - value for end in moves]
         below += min(*moved, 0.0) ** 2
         above += max(*moved, 0.0) ** 2
     return ErrorBar(value, value - math.sqrt(below), value + math.sqrt(above))
 
 
-def _moves(estimates: Sequence[Estimate], unmoved: list[Reals]) -> list[tuple[list[Reals], list[Reals]]]:
-    """Return for each uncertainty the changes of the totals of all estimates at its low and its high end."""
+def _moves(
+    networks: Sequence[UncertainNetwork], unmoved: list[Reals]
+) -> list[tuple[list[Reals], list[Reals]]]:
+    """Return for each uncertainty the changes of the totals of all networks at its low and its high end."""
     found: dict[object, tuple[list[Reals], list[Reals]]] = {}
-    for i, estimate in enumerate(estimates):
-        for change in estimate.changes:
+    for i, network in enumerate(networks):
+        for change in network.changes:
             name = change.uncertainty.name
             key = (name, i) if change.independent else name
             ends = found.setdefault(key, (list(unmoved), list(unmoved)))

@@ -105,7 +105,18 @@ def skips_zeros(chip: Chip) -> bool:
 
 
 def assumed_tensors(workload: Workload) -> dict[str, frozenset[str]]:
-    """Return for each layer the tensors whose density the provenance of the workload calls assumed."""
+    """Return for each layer the tensors whose density the provenance of the workload calls assumed.
+
+    Parameters
+    ----------
+    workload : Workload
+        A network whose provenance has an entry for each layer, such as "Weights seen, Inputs assumed".
+
+    Returns
+    -------
+    dict of str to frozenset of str
+        The tensors by layer; none for a layer without an entry.
+    """
     return {
         layer.name: frozenset(re.findall(r"(\w+) assumed", str(workload.provenance.get(layer.name, ""))))
         for layer in workload.layers

@@ -15,7 +15,7 @@ from support.programs import run_module
 from support.small_chips import conv
 
 from sparsim import dump
-from sparsim.machines.eyeriss import load_chip, plan_network
+from sparsim.machines.eyeriss import load_chip, plan_network, uncertain_network
 from sparsim.records import Workload
 from sparsim.report.chip_comparison import (
     ComparedChip,
@@ -35,7 +35,11 @@ LAYERS = (
 
 @cache
 def compared() -> tuple[ComparedChip, ...]:
-    return tuple(ComparedChip(name, "net", plan_network(load_chip(name), LAYERS)) for name in CHIPS)
+    networks = {name: plan_network(load_chip(name), LAYERS) for name in CHIPS}
+    return tuple(
+        ComparedChip(name, "net", network, uncertain_network(network, {}, "delay"))
+        for name, network in networks.items()
+    )
 
 
 def test_quotients_are_of_the_first_chip() -> None:
@@ -49,6 +53,17 @@ def test_quotients_are_of_the_first_chip() -> None:
         assert layer["speedup"] == v1.layers[i].cycles / v2.layers[i].cycles
         assert layer["energy_gain"] == v1.layers[i].chip_pj / v2.layers[i].chip_pj
     assert {layer["speedup"] for layer in found["chips"]["eyeriss_v1"]["layers"]} == {1.0}
+
+
+def test_quotients_have_error_bars_but_for_the_baseline() -> None:
+    base, *others = comparison_document(compared())["chips"].values()
+    assert base["error_bars"] == {}
+    for chip in others:
+        for name, bar in chip["error_bars"].items():
+            assert bar["value"] == pytest.approx(chip[name])
+            assert bar["low"] <= bar["value"] <= bar["high"]
+        gain = chip["error_bars"]["energy_gain"]
+        assert 0 < gain["high"] / gain["value"] - 1 < 0.3
 
 
 def test_a_faster_clock_is_a_speedup() -> None:

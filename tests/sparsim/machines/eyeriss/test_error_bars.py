@@ -19,14 +19,14 @@ from sparsim import SpecError, dump
 from sparsim.files.sparsim_yaml import load_workload, workload_names
 from sparsim.machines.eyeriss import Chip, NetworkEvaluation, evaluate_chip, load_chip, plan_network
 from sparsim.machines.eyeriss.error_bars import (
-    Estimate,
     Sensitivity,
     Totals,
+    UncertainNetwork,
     error_bar,
-    estimate_of,
-    network_estimate,
     parts_of,
     totals_of,
+    uncertain_layers,
+    uncertain_network,
 )
 from sparsim.machines.eyeriss.uncertainties import (
     CLASSES,
@@ -54,8 +54,8 @@ def planned() -> NetworkEvaluation:
 
 
 @cache
-def estimate() -> Estimate:
-    return estimate_of(SMALL, [parts_of(found) for found in planned().layers])
+def estimate() -> UncertainNetwork:
+    return uncertain_layers(SMALL, [parts_of(found) for found in planned().layers])
 
 
 def change_of(name: str) -> Sensitivity:
@@ -134,11 +134,11 @@ def test_time_is_uncertain_where_zeros_are_skipped() -> None:
     assert total[CYCLES] == pytest.approx(math.hypot(*change.high[:, CYCLES]))
     dense = load_chip("eyeriss_v1_5")
     layers = [parts_of(found) for found in planned().layers]
-    assert WINDOWS not in [each.uncertainty for each in estimate_of(dense, layers).changes]
+    assert WINDOWS not in [each.uncertainty for each in uncertain_layers(dense, layers).changes]
 
 
 def test_assumed_densities_are_halved_and_doubled() -> None:
-    found = network_estimate(planned(), {"fc": frozenset({"Inputs", "Outputs"})}, "energy")
+    found = uncertain_network(planned(), {"fc": frozenset({"Inputs", "Outputs"})}, "energy")
     (change,) = [each for each in found.changes if "densities" in each.uncertainty.name]
     assert not change.low[0].any()
     assert not change.high[0].any()
@@ -155,7 +155,7 @@ def test_mappings_that_more_nonzeros_do_not_fit_stay_as_they_are() -> None:
     """Sparse weights of twice the density are too many for a spad that they fill."""
     layer = replace(conv(M=32, C=16, weights=0.4, iacts=1.0, P=4), name="full")
     network = plan_network(SMALL, [layer])
-    found = network_estimate(network, {"full": frozenset({"Weights"})}, "energy")
+    found = uncertain_network(network, {"full": frozenset({"Weights"})}, "energy")
     (change,) = [each for each in found.changes if "densities" in each.uncertainty.name]
     assert np.isfinite(change.high).all()
     assert (change.low[0, :2] < 0).all()
@@ -175,12 +175,14 @@ def energy(total: Totals) -> float:
 
 
 def test_bars_add_in_quadrature_on_each_side() -> None:
-    bar = error_bar(energy, Estimate(ONE, [moved("a", -15, 10), moved("b", -20, 0), moved("c", 5, 7.5)]))
+    bar = error_bar(
+        energy, UncertainNetwork(ONE, [moved("a", -15, 10), moved("b", -20, 0), moved("c", 5, 7.5)])
+    )
     assert bar.value == 400
     assert bar.high == pytest.approx(400 + math.hypot(20, 15))
     assert bar.low == pytest.approx(400 - math.hypot(30, 40))
     assert (bar.minus, bar.plus) == pytest.approx((50 / 400, 25 / 400))
-    independent = error_bar(energy, Estimate(ONE, [moved("a", -3, 3, independent=True)]))
+    independent = error_bar(energy, UncertainNetwork(ONE, [moved("a", -3, 3, independent=True)]))
     assert independent.high == pytest.approx(400 + math.hypot(3, 3))
 
 
@@ -189,16 +191,17 @@ def test_common_uncertainties_of_two_networks_cancel_in_their_quotient() -> None
         return a.chip_pj / b.chip_pj
 
     same = Sensitivity(Uncertainty("a", 0.1, "test"), -0.1 * ONE, 0.1 * ONE)
-    assert error_bar(quotient, Estimate(ONE, [same]), Estimate(2 * ONE, [])).plus == pytest.approx(0.1)
+    one, certain = UncertainNetwork(ONE, [same]), UncertainNetwork(2 * ONE, [])
+    assert error_bar(quotient, one, certain).plus == pytest.approx(0.1)
     twice = same._replace(low=-0.2 * ONE, high=0.2 * ONE)
-    both = error_bar(quotient, Estimate(ONE, [same]), Estimate(2 * ONE, [twice]))
+    both = error_bar(quotient, one, UncertainNetwork(2 * ONE, [twice]))
     assert (both.value, both.low, both.high) == pytest.approx((0.5, 0.5, 0.5))
-    own = [Estimate(ONE, [each._replace(independent=True)]) for each in (same, same)]
+    own = [UncertainNetwork(ONE, [each._replace(independent=True)]) for each in (same, same)]
     assert error_bar(quotient, *own).plus > 0.1
 
 
 def test_energies_of_nothing_have_bars_of_nothing() -> None:
-    bar = error_bar(lambda total: total.dram_pj, Estimate(0 * ONE, [moved("a", -1, 1)]))
+    bar = error_bar(lambda total: total.dram_pj, UncertainNetwork(0 * ONE, [moved("a", -1, 1)]))
     assert (bar.minus, bar.plus) == (0, 0)
 
 

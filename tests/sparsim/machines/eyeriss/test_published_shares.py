@@ -1,4 +1,5 @@
-"""Shares of the energy of four layers on Eyeriss v2 in the order of the text on figure 22 of its paper.
+"""Shares of the energy of four layers on Eyeriss v2 in the order of the text on figure 22 of its paper, and
+the clock and control that the published efficiencies of these layers imply.
 
 Chen et al., JETCAS 9(2), 2019, section V. "CONV3 of the sparse AlexNet: spads and MACs are large beside
 control" holds only relative to the depthwise layer: in the model control takes more than both.
@@ -12,7 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from sparsim.files.sparsim_yaml import load_named
-from sparsim.machines.eyeriss import load_chip, plan_layer
+from sparsim.machines.eyeriss import ChipEvaluation, load_chip, plan_layer
+from sparsim.records.layer_counts import macs
 from sparsim.report.chip_comparison import energy_shares
 
 CONV1, CONV3, DW13, FC8 = (
@@ -21,12 +23,19 @@ CONV1, CONV3, DW13, FC8 = (
 )  # fmt: skip
 
 
+GOPS_PER_W = {CONV1: 148.1, CONV3: 1423.0, DW13: 77.7, FC8: 465.1}  # published
+
+
 @cache
-def shares(workload: str, name: str) -> dict[str, float]:
+def planned(workload: str, name: str) -> ChipEvaluation:
     """With both operands compressed as soon as either has a zero, as all published numbers are compared."""
     chip = load_chip("eyeriss_v2")
     chip = chip._replace(spec=replace(chip.spec, compression="any-zero"))
-    return energy_shares(plan_layer(chip, load_named(workload).layer(name), "delay").energy_pj)
+    return plan_layer(chip, load_named(workload).layer(name), "delay")
+
+
+def shares(workload: str, name: str) -> dict[str, float]:
+    return energy_shares(planned(workload, name).energy_pj)
 
 
 def of(group: str) -> dict[tuple[str, str], float]:
@@ -55,6 +64,15 @@ def test_control_takes_more_than_spads_and_macs_in_the_depthwise_layer() -> None
 
 def test_spads_and_macs_weigh_more_beside_control_in_conv3_than_in_the_depthwise_layer() -> None:
     assert work_over_control(CONV3) > work_over_control(DW13)
+
+
+def test_published_efficiencies_imply_clock_and_control_within_twice_their_uncertainty() -> None:
+    for layer, gops_per_w in GOPS_PER_W.items():
+        found = planned(*layer)
+        published_pj = 2e3 * macs(found.layer) / gops_per_w
+        overhead = found.energy_pj["clock"] + found.energy_pj["control"]
+        implied = (published_pj - (found.chip_pj - overhead)) / overhead
+        assert abs(implied - 1) < 2 * load_chip("eyeriss_v2").spec.overhead_uncertainty
 
 
 def test_shares_add_up() -> None:
