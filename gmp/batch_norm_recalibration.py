@@ -65,7 +65,7 @@ def recalibrate_batch_norm(
             norm.train()
         count = 0
         for batch in islice(batches, limit):
-            run(model, batch, forward)
+            run(model, batch, forward, during="the recalibration of batch norms")
             count += 1
         if not count:
             raise PruningError("batches is empty; the statistics of batch norms need at least one batch")

@@ -24,7 +24,7 @@ from torch.nn.utils.rnn import PackedSequence
 from gmp.errors import PruningError, TraceError
 from gmp.number_checks import is_count
 from gmp.parameter_names import module_called
-from sparsim.errors import near
+from sparsim.errors import SparsimError, near
 
 Forward = Callable[[nn.Module, Any], object]
 _KINDS = inspect.Parameter
@@ -76,7 +76,7 @@ def check_several(batches: Any) -> None:
         raise PruningError(f"batches must be a list or loader of batches, got one {kind}")
 
 
-def run(model: nn.Module, batch: Any, forward: Forward | None = None) -> Any:
+def run(model: nn.Module, batch: Any, forward: Forward | None = None, *, during: str = "the pass") -> Any:
     """Return the output of a model for a batch.
 
     Parameters
@@ -87,6 +87,8 @@ def run(model: nn.Module, batch: Any, forward: Forward | None = None) -> Any:
         The batch.
     forward : callable, optional
         Called as ``forward(model, batch)`` in place of the model.
+    during : str, default "the pass"
+        What the model runs for, for the message of an error.
 
     Returns
     -------
@@ -96,12 +98,20 @@ def run(model: nn.Module, batch: Any, forward: Forward | None = None) -> Any:
     Raises
     ------
     TraceError
-        If the batch does not fit the model.
+        If the batch does not fit the model, with the error of the model as its cause.
     """
-    if forward is not None:
-        return forward(model, batch)
-    args, names = inputs_of(model, batch)
-    return model(*args, **names)
+    args, names = ((batch,), {}) if forward is not None else inputs_of(model, batch)
+    try:
+        return model(*args, **names) if forward is None else forward(model, batch)
+    except SparsimError:
+        raise
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        shapes = ", ".join(str(tuple(each.shape)) for each in _tensors((*args, *names.values())))
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise TraceError(
+            f"{during}: {type(module_called(model, '')).__name__} fails on a batch with "
+            f"{f'tensors of shape {shapes}' if shapes else 'no tensors'}: {first}"
+        ) from error
 
 
 def inputs_of(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

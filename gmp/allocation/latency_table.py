@@ -26,6 +26,7 @@ from sparsim.errors import near
 
 Reals = NDArray[np.float64]
 Channels = tuple[int, int]
+MEASUREMENT = "the measurement of times"  # in messages
 POINTS = 6  # points of a table along each axis
 
 
@@ -177,7 +178,9 @@ class LatencyTable:
         try:
             with torch.no_grad():
                 network.eval()
-                measured = median_seconds(lambda: run(network, example, forward), whole(repeats, "repeats"))
+                measured = median_seconds(
+                    lambda: run(network, example, forward, during=MEASUREMENT), whole(repeats, "repeats")
+                )
         finally:
             network.train(training)
         return predicted / measured - 1
@@ -236,7 +239,7 @@ def measure_latencies(
             for name, (module, calls) in shapes.items():
                 layers[name] = _times(module, calls, step, repeats)
                 progress(name)
-            network = median_seconds(lambda: run(model, example, forward), repeats)
+            network = median_seconds(lambda: run(model, example, forward, during=MEASUREMENT), repeats)
     finally:
         for module, training in modes:
             module.training = training
@@ -278,7 +281,7 @@ def _input_shapes(
 
     handles = [module.register_forward_pre_hook(note) for module in names]
     try:
-        run(model, example, forward)
+        run(model, example, forward, during=MEASUREMENT)
     finally:
         for handle in handles:
             handle.remove()

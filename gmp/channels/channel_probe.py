@@ -59,7 +59,7 @@ def runner(model: nn.Module, example: Any, forward: Forward | None) -> Run:
             first = value.narrow(axis, 0, 1)
             return first.expand(*(copies if i == axis else -1 for i in range(value.dim()))).contiguous()
 
-        return run(model, tree_map(copied, batch), forward)
+        return run(model, tree_map(copied, batch), forward, during="the search for channels")
 
     return run_copies
 

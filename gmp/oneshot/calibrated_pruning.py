@@ -245,7 +245,7 @@ def _in_call_order(
 
     handles = [layer.module.register_forward_pre_hook(note) for layer in layers]
     try:
-        run(model, batch, forward)
+        run(model, batch, forward, during="the calibration")
     finally:
         for handle in handles:
             handle.remove()

@@ -82,7 +82,7 @@ class Moments:
         handles = [module.register_forward_pre_hook(self._add) for module in self._modules]
         try:
             for batch in batches:
-                run(model, batch, forward)
+                run(model, batch, forward, during="the calibration")
         finally:
             for handle in handles:
                 handle.remove()

@@ -221,7 +221,7 @@ def _recorded(
             for batch in batches:
                 each, axis = samples_of(model, batch, forward, samples)
                 with recorder.watching(each, axis):
-                    run(model, batch, forward)
+                    run(model, batch, forward, during="the trace")
                 count += each
     finally:
         for module, mode in training.items():
