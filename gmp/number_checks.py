@@ -46,6 +46,23 @@ def whole(value: Any, what: str) -> int:
     return int(value)
 
 
+def seed_number(value: Any) -> int:
+    allowed = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
+    _require(allowed, value, "seed", "a whole number of at least 0")
+    return int(value)
+
+
+def returned(value: Any, what: str) -> float:
+    """Check what a user's function has returned: a finite number, or a tensor of one."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise PruningError(f"{what} is {value!r}; it must be a finite number")
+    return number
+
+
 def _require(allowed: bool, value: Any, what: str, wanted: str) -> None:
     if not allowed:
         raise PruningError(f"{what} must be {wanted}, got {value!r}")

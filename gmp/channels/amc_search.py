@@ -24,7 +24,7 @@ from gmp.channels.channel_searches import (
 )
 from gmp.channels.ddpg_agent import DdpgAgent
 from gmp.channels.narrow_layers import channels_of
-from gmp.number_checks import whole
+from gmp.number_checks import seed_number, whole
 from gmp.parameter_names import module_called
 from sparsim.report.tables import Table
 
@@ -124,8 +124,8 @@ def amc(
     Raises
     ------
     PruningError
-        If `episodes` is not a positive integer, if even the fewest channels cost more than the budget or all
-        channels cost no more, or if a loss is not finite.
+        If `episodes` is not a positive integer or `seed` is negative, if even the fewest channels cost more
+        than the budget or all channels cost no more, or if a loss or a cost is not a finite number.
 
     Notes
     -----
@@ -135,7 +135,7 @@ def amc(
     smoother than an accuracy. The random search makes as many evaluations under the same limit. On small
     networks the agent is rarely better than it, so compare the rows of the table before you use the agent.
     """
-    episodes = whole(episodes, "episodes")
+    episodes, seed = whole(episodes, "episodes"), seed_number(seed)
     wall = BudgetWall(candidates.levels, cost, budget)
     choices = []
     for method in (uniform, table_search, greedy_search):

@@ -17,7 +17,7 @@ from gmp.channels.channel_records import ChannelGroups
 from gmp.channels.narrow_layers import Role, axis_of_parameter, channels_of
 from gmp.errors import PruningError
 from gmp.example_batches import batches_of
-from gmp.number_checks import whole
+from gmp.number_checks import returned, whole
 from gmp.parameter_names import module_called, named_modules
 from sparsim.errors import near
 
@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     from gmp.tracing.trace import LayerTrace, Trace
 
 ChannelCost = Callable[[Mapping[str, int]], float]
+
+
+def checked_cost(cost: ChannelCost) -> ChannelCost:
+    """Make a cost function that raises PruningError where `cost` returns anything but a finite number."""
+
+    def checked(counts: Mapping[str, int]) -> float:
+        what = f"the cost with {dict(counts)} channels" if counts else "the cost with all channels"
+        return returned(cost(counts), what)
+
+    return checked
 
 
 class LayerSeconds(Protocol):

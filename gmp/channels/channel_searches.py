@@ -15,7 +15,7 @@ import numpy as np
 
 from gmp.allocation import allocate
 from gmp.channels.channel_candidates import ChannelCandidates
-from gmp.channels.channel_costs import ChannelCost
+from gmp.channels.channel_costs import ChannelCost, checked_cost
 from gmp.errors import PruningError
 from gmp.number_checks import above_zero
 
@@ -57,10 +57,10 @@ class BudgetWall:
 
     def __init__(self, levels: Mapping[str, Sequence[int]], cost: ChannelCost, budget: float) -> None:
         self.levels = {name: list(each) for name, each in levels.items()}
-        self.cost, self.budget = cost, above_zero(budget, "the budget")
+        self.cost, self.budget = checked_cost(cost), above_zero(budget, "the budget")
         self.fewest = {name: each[0] for name, each in self.levels.items()}
         self.all = {name: each[-1] for name, each in self.levels.items()}
-        self.least, self.most = cost(self.fewest), cost(self.all)
+        self.least, self.most = self.cost(self.fewest), self.cost(self.all)
         if self.least > self.budget:
             raise PruningError(f"the budget is {budget:.6g}, and the fewest channels cost {self.least:.6g}")
         if self.most <= self.budget:

@@ -108,10 +108,6 @@ class EnergyMonitor:
         How much of the network is measured.
     history : list of Reading
         All readings, the oldest first.
-    target_energy_pj : float or None
-        Target of the energy in pJ.
-    target_cycles : float or None
-        Target of the cycles.
     log : callable or None
         Called with each reading.
 
@@ -158,8 +154,8 @@ class EnergyMonitor:
     ) -> None:
         self.model, self.pruner, self.log = model, pruner, log
         self._forward, self._samples, self._named = forward, samples, names
-        self.target_energy_pj = _target(target_energy_pj, "target_energy_pj")
-        self.target_cycles = _target(target_cycles, "target_cycles")
+        energy_pj = _target(target_energy_pj, "target_energy_pj")
+        self.target_cycles = target_cycles
         self.history: list[Reading] = []
         self._example: list[Any] | None = None
         if isinstance(example, str | Path):
@@ -190,10 +186,7 @@ class EnergyMonitor:
             self.plan = hardware
         else:
             self.plan = _planned(load_hardware(hardware), workload, options)
-        if self.target_energy_pj is not None and not readings.knows_energy(self.plan):
-            raise PruningError(
-                "no energy of the hardware is known, so that target_energy_pj would be met at once"
-            )
+        self.target_energy_pj = energy_pj
         self.workload = workload
         self._views = tuple(views)
         self._holders = [None if view is None else _holder(model, view) for view in views]
@@ -206,6 +199,29 @@ class EnergyMonitor:
         self.coverage = coverage
         self._seen: dict[int, _Seen] = {}
         self._densities = np.array([[x.density(name).density for name in COLUMNS] for x in workload.layers])
+
+    @property
+    def target_energy_pj(self) -> float | None:
+        """Target of the energy in pJ."""
+        return self._target_energy_pj
+
+    @target_energy_pj.setter
+    def target_energy_pj(self, value: float | None) -> None:
+        target = _target(value, "target_energy_pj")
+        if target is not None and not readings.knows_energy(self.plan):
+            raise PruningError(
+                "no energy of the hardware is known, so that target_energy_pj would be met at once"
+            )
+        self._target_energy_pj = target
+
+    @property
+    def target_cycles(self) -> float | None:
+        """Target of the cycles."""
+        return self._target_cycles
+
+    @target_cycles.setter
+    def target_cycles(self, value: float | None) -> None:
+        self._target_cycles = _target(value, "target_cycles")
 
     @property
     def densities(self) -> Reals:

@@ -4,7 +4,6 @@ Costs come from a plan of `sparsim.hardware` instead of the measured tables of t
 """
 
 import copy
-import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from torch import nn
 
 from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.errors import PruningError
-from gmp.number_checks import fraction
+from gmp.number_checks import fraction, returned
 from gmp.pruner import one_shot
 from gmp.targets import PRUNABLE, Matcher, Target, select
 from sparsim.hardware import Reals
@@ -138,9 +137,8 @@ def _best(
         candidate = copy.deepcopy(model)
         one_shot(candidate, 1 - kept / size, targets=name)
         tune(candidate)
-        found = _Candidate(name, kept / size, float(loss(candidate)), candidate)
-        if not math.isfinite(found.loss):
-            raise PruningError(f"the loss is {found.loss} after pruning '{name}' further; it must be finite")
+        value = returned(loss(candidate), f"the loss after pruning '{name}' further")
+        found = _Candidate(name, kept / size, value, candidate)
         if best is None or found.loss < best.loss:
             best = found
     return best

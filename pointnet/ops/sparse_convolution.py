@@ -63,6 +63,16 @@ class Group(NamedTuple):
 ALONE = Grouping()
 
 
+def check_grouping(grouping: Grouping) -> None:
+    """Raise PointnetError unless this is a `Grouping` with an epsilon from 0 to 1 and a threshold from 0."""
+    if not isinstance(grouping, Grouping):
+        raise PointnetError(f"grouping must be a Grouping, got {grouping!r}")
+    if not 0 <= grouping.epsilon <= 1 or not grouping.threshold >= 0:
+        raise PointnetError(
+            f"grouping must be an epsilon from 0 to 1 and a threshold from 0, got {tuple(grouping)}"
+        )
+
+
 def adaptive_groups(
     pairs: Sequence[int], grouping: Grouping = ALONE, identity: int | None = None
 ) -> list[Group]:
@@ -95,10 +105,7 @@ def adaptive_groups(
     >>> [(group.offsets, group.rows) for group in groups]
     [((0, 4, 1, 3), 36)]
     """
-    if not 0 <= grouping.epsilon <= 1 or not grouping.threshold >= 0:
-        raise PointnetError(
-            f"grouping must be an epsilon from 0 to 1 and a threshold from 0, got {tuple(grouping)}"
-        )
+    check_grouping(grouping)
     K = len(pairs)
     order = [k for i in range((K + 1) // 2) for k in dict.fromkeys((i, K - 1 - i))]
     groups: list[list[int]] = []
@@ -153,6 +160,7 @@ def sparse_convolution(
     """
     if dataflow not in get_args(Dataflow):
         raise PointnetError(f"unknown dataflow '{dataflow}'", hint=near(dataflow, get_args(Dataflow)))
+    check_grouping(grouping)
     if features.dim() != 2 or len(features) != kernel_map.input_count:
         raise PointnetError(
             f"features must have shape ({kernel_map.input_count}, channels), got {tuple(features.shape)}"

@@ -12,7 +12,7 @@ from gmp.tracing.declared_products import DeclaredProduct
 from pointnet.errors import ConfigError, PointnetError
 from pointnet.ops.coordinates import Coordinates, triple
 from pointnet.ops.kernel_maps import Anchor, Kernel, KernelMap, Order, Rule, Triple
-from pointnet.ops.sparse_convolution import ALONE, Dataflow, Grouping, sparse_convolution
+from pointnet.ops.sparse_convolution import ALONE, Dataflow, Grouping, check_grouping, sparse_convolution
 from pointnet.sparse.sparse_tensor import SparseTensor
 from sparsim.files.traced_layers import KernelMapCounts
 
@@ -87,6 +87,7 @@ class SparseConvolution(nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel = Kernel(*sizes, anchor, order)
         self.dataflow: Dataflow = dataflow
+        check_grouping(grouping)
         self.grouping = grouping
         self.weight = nn.Parameter(torch.empty(self.kernel.volume, in_channels, out_channels))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None

@@ -238,6 +238,18 @@ def test_targets_are_met_when_all_are():
     assert monitor.reached
 
 
+@pytest.mark.parametrize("name", ["target_energy_pj", "target_cycles"])
+def test_targets_are_checked_when_they_are_set(name):
+    monitor = watch(net())
+    setattr(monitor, name, 5000)
+    for value in (0, -1.0, float("nan"), "5", True):
+        with pytest.raises(PruningError, match=naming(name)):
+            setattr(monitor, name, value)
+    assert getattr(monitor, name) == 5000.0
+    setattr(monitor, name, None)
+    assert not monitor.meets(0.0, 0.0)
+
+
 def test_activations_are_measured_every_so_often():
     model = net()
     monitor = watch(model, measure_every=3)

@@ -236,6 +236,7 @@ X, W = torch.zeros(10, 3), torch.zeros(27, 3, 4)
             "float16",
         ),
         (lambda: sparse_convolution(X, W, MAP, grouping=Grouping(2)), PointnetError, "epsilon"),
+        (lambda: sparse_convolution(X, W, MAP, grouping="x"), PointnetError, "grouping"),
         (lambda: voxelize(torch.zeros(0, 3), 1.0), DataError, "empty"),
         (lambda: voxelize(torch.tensor([[0, float("nan"), 0]]), 1.0), DataError, "not finite"),
         (lambda: voxelize(torch.full((1, 3), 1e9), 1e-3), DataError, "beyond"),
