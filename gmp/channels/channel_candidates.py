@@ -8,8 +8,8 @@ squares from second moments of the inputs in the whole network, W' = W H_:S (H_S
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,10 +22,11 @@ from gmp.channels.removed_channels import masks_of, remove
 from gmp.errors import PruningError
 from gmp.example_batches import Forward
 from gmp.masks import apply_masks
-from gmp.number_checks import whole
+from gmp.number_checks import returned, whole
 from gmp.oneshot.calibration_inputs import Moments, is_supported, matrix_of, weight_of
 from gmp.oneshot.least_squares import damped
 from gmp.parameter_names import module_called
+from gmp.stored_results import StoredResults, digest_of
 
 DAMPING = 1e-4  # damping, as a share of the mean diagonal of the moments
 
@@ -51,6 +52,8 @@ class ChannelCandidates:
         Smallest number of channels of each group.
     forward : callable, optional
         Called as ``forward(model, batch)`` in place of the model with `calibration`.
+    path : str or Path, optional
+        File that stores every loss, so that an interrupted search can be continued.
 
     Attributes
     ----------
@@ -62,7 +65,8 @@ class ChannelCandidates:
     Raises
     ------
     PruningError
-        If options do not fit, or if the loss of the network itself is not finite.
+        If options do not fit, if the loss of the network itself is not finite, or if `path` has the losses
+        of another search.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class ChannelCandidates:
         multiple: int = 8,
         least: int = 1,
         forward: Forward | None = None,
+        path: str | Path | None = None,
     ) -> None:
         if not len(groups):
             raise PruningError("there is no group of which channels can be removed")
@@ -87,8 +92,11 @@ class ChannelCandidates:
         self._run = runner(model, groups.example, groups.forward)
         self._moments = {} if calibration is None else self._measured(list(calibration), forward)
         self._fitted: dict[tuple[str, tuple[int, ...]], Tensor] = {}
-        self._losses: dict[tuple[int, ...], float] = {}
-        self.loss({})
+        dense = self._evaluated({})
+        facts = [(group.name, group.channels) for group in groups], dense
+        digest = digest_of(model, (*self._order.values(), *self._moments.values()), *facts)
+        self._stored = StoredResults(path, "search", digest)
+        self._losses = {tuple(group.channels for group in groups): dense}
         self.evaluations = 0
 
     def kept(self, counts: Mapping[str, int]) -> dict[str, list[int]]:
@@ -156,13 +164,17 @@ class ChannelCandidates:
         """
         key = tuple(counts.get(group.name, group.channels) for group in self.groups)
         if key not in self._losses:
-            with torch.no_grad():
-                value = float(self._loss(self.network(counts)))
-            if not math.isfinite(value):
-                raise PruningError(f"the loss with {dict(counts) or 'all channels'} is {value}")
-            self._losses[key] = value
-            self.evaluations = getattr(self, "evaluations", 0) + 1
+            name = " ".join(map(str, key))
+            if name not in self._stored.known:
+                self._stored.add(name, self._evaluated(counts))
+            self._losses[key] = self._stored.known[name]
+            self.evaluations += 1
         return self._losses[key]
+
+    def _evaluated(self, counts: Mapping[str, int]) -> float:
+        with torch.no_grad():
+            value = self._loss(self.network(counts))
+        return returned(value, f"the loss with {dict(counts) or 'all channels'}")
 
     def _measured(self, batches: list[Any], forward: Forward | None) -> dict[str, Tensor]:
         """Measure second moments of the inputs of layers that use removable channels."""

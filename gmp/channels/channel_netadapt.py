@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import nn
 
-from gmp.channels.channel_costs import ChannelCost
+from gmp.channels.channel_costs import ChannelCost, checked_cost
 from gmp.channels.channel_groups import channel_groups
 from gmp.channels.channel_probe import evaluating
 from gmp.channels.channel_records import ChannelGroups
 from gmp.channels.channel_scores import ChannelScore, score_channels
 from gmp.channels.narrowing import Narrowed, Spec, narrow
 from gmp.errors import PruningError
-from gmp.number_checks import above_zero, fraction, whole
+from gmp.number_checks import above_zero, fraction, returned, whole
 
 SMALLEST = 1e-4  # share of the initial cost; a smaller saving is no progress
 
@@ -39,6 +39,8 @@ class AdaptedNetwork:
         The network, narrowed.
     spec : dict
         What `rebuild` needs to give a fresh network its shapes.
+    step : float
+        Saving that the next iteration tries first.
     """
 
     group: str
@@ -47,6 +49,7 @@ class AdaptedNetwork:
     loss: float
     model: nn.Module
     spec: Spec
+    step: float
 
 
 def netadapt_channels(
@@ -63,6 +66,9 @@ def netadapt_channels(
     score: str | ChannelScore = "l2",
     multiple: int = 1,
     least: int = 1,
+    after: Spec | None = None,
+    series: Sequence[AdaptedNetwork] = (),
+    adapted: Callable[[AdaptedNetwork], object] = lambda network: None,
 ) -> list[AdaptedNetwork]:
     """Remove channels of one group at a time until a network costs no more than a budget.
 
@@ -96,6 +102,12 @@ def netadapt_channels(
         Numbers of remaining channels are multiples of this.
     least : int, default 1
         Smallest number of channels of each group.
+    after : dict, optional
+        The `spec` of the narrowing that made this network, if there was one, as in `narrow`.
+    series : sequence of AdaptedNetwork, default ()
+        Networks of an interrupted search with the same arguments, which is continued after the last of them.
+    adapted : callable, default lambda network: None
+        Called with each new network of the series, for example to store it.
 
     Returns
     -------
@@ -106,8 +118,8 @@ def netadapt_channels(
     ------
     PruningError
         If options do not fit; if all iterations together cannot save enough, or the budget is below the cost
-        of the fewest channels, before anything is done; if a loss is not finite; or if no group alone can
-        save more.
+        of the fewest channels, before anything is done; if a loss or a cost is not a finite number; or if no
+        group alone can save more.
 
     Notes
     -----
@@ -117,26 +129,33 @@ def netadapt_channels(
     where a loss that falls counts as zero; of equal candidates the one that saves most is kept.
     """
     budget, steps = above_zero(budget, "the budget"), (whole(multiple, "multiple"), whole(least, "least"))
+    cost, tuned = checked_cost(cost), whole(tuned, "tuned")
     counts = {group.name: group.channels for group in groups}
     start = now = cost(counts)
     first, decay = _positive(first, "first"), _positive(decay, "decay")
     _check_reach(cost, counts, budget, first, decay, steps)
-    state = _State(model, groups, counts, now, _loss(loss, model, "of the network"), None)
-    step, series = first * start, []
+    found, step = list(series), first * start
+    if found:
+        last = found[-1]
+        step, model = last.step, last.model
+        state = _State(model, _groups(model, groups), last.counts, last.cost, last.loss, last.spec)
+    else:
+        state = _State(model, groups, counts, now, _loss(loss, model, "of the network"), after)
     while state.cost > budget:
         target = max(budget, state.cost - step)
-        best = _best(state, cost, target, loss, tune, whole(tuned, "tuned"), score, steps)
+        best = _best(state, cost, target, loss, tune, tuned, score, steps)
         if best is None:
             step /= 2
             if step < SMALLEST * start:
                 raise PruningError(f"no group alone takes the cost from {state.cost:.6g} to less")
             continue
         group, narrowed, state = best
-        series.append(
-            AdaptedNetwork(group, state.counts, state.cost, state.loss, narrowed.model, narrowed.spec)
-        )
         step *= decay
-    return series
+        found.append(
+            AdaptedNetwork(group, state.counts, state.cost, state.loss, narrowed.model, narrowed.spec, step)
+        )
+        adapted(found[-1])
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,24 +222,21 @@ def _best(
         ranked.append(judged(each.group, each.counts, each.narrowed))
     best = min(ranked, key=lambda each: each.rank)
     model = best.narrowed.model
-    groups = channel_groups(
-        model, state.groups.example, ignore=_ignored(state.groups), forward=state.groups.forward
+    now = _State(
+        model, _groups(model, state.groups), best.counts, cost(best.counts), best.loss, best.narrowed.spec
     )
-    now = _State(model, groups, best.counts, cost(best.counts), best.loss, best.narrowed.spec)
     return best.group, best.narrowed, now
 
 
-def _ignored(groups: ChannelGroups) -> list[str]:
-    """Return the layers that the user ignored, and others whose outputs are kept."""
-    return [name for group in groups.fixed for name in group.layers("outputs")]
+def _groups(model: nn.Module, before: ChannelGroups) -> ChannelGroups:
+    """Return the groups of a narrower network. What was fixed or ignored stays so."""
+    ignored = [name for group in before.fixed for name in group.layers("outputs")]
+    return channel_groups(model, before.example, ignore=ignored, forward=before.forward)
 
 
 def _loss(loss: Callable[[nn.Module], float], model: nn.Module, what: str) -> float:
     with evaluating(model):
-        value = float(loss(model))
-    if not math.isfinite(value):
-        raise PruningError(f"the loss {what} is {value}")
-    return value
+        return returned(loss(model), f"the loss {what}")
 
 
 def _rank(state: _State, loss: float, cost: float) -> tuple[float, float]:

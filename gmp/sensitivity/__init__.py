@@ -4,7 +4,6 @@ sensitivity_scan    scan: prune one layer at a time, evaluate, restore
 sensitivity_table   SensitivityTable: the results, as rows, a file and a plot
 sensitivity_ratios  sparsities of layers that meet a threshold, or an overall saving
 scanned_parts       weights and groups of channels, pruned alone and restored
-stored_points       points in a file, so that an interrupted scan can be continued
 replayed_modules    outputs of modules that run before a layer, kept and reused
 """
 

@@ -29,12 +29,13 @@ from gmp.scores import Score
 from gmp.sensitivity.replayed_modules import CallOrder, Replay
 from gmp.sensitivity.scanned_parts import GroupPart, Part, WeightPart, restore, restored
 from gmp.sensitivity.sensitivity_table import Point, SensitivityTable
-from gmp.sensitivity.stored_points import StoredPoints, digest_of
+from gmp.stored_results import StoredResults, digest_of
 from gmp.targets import PRUNABLE, Matcher, Target, select
 from sparsim.report.console import layers_done
 
 Measure = Callable[[Any, Any], tuple[Tensor, Tensor]]
 
+SCAN = "the scan"  # in messages
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
@@ -167,13 +168,14 @@ def scan(
         if not math.isfinite(float(losses.mean())):
             raise PruningError(f"the loss of the dense network is {float(losses.mean())}")
         kind = "channels" if groups is not None else pattern
-        store = StoredPoints(path, digest_of(model, losses, wanted, str(score), kind))
+        store = StoredResults(path, "scan", digest_of(model, [losses], wanted, (str(score), kind)))
         points, sizes = list[Point](), {}
         with _shown(progress, len(parts)) as done:
             for name, make in parts.items():
                 part = make()
-                found = store.points(name)
-                if found is None:
+                if name in store.known:
+                    found = [Point(*point) for point in store.known[name]]
+                else:
                     found = _scanned(model, part, wanted, stop, passes, (losses, correct), reuse)
                     store.add(name, found)
                 if found:
@@ -230,7 +232,9 @@ class _Passes:
         The outputs are kept on entry, while the weights are not changed.
         """
         if self._order is None:
-            self._order = CallOrder(self.model, lambda: run(self.model, self._batches[0], self._forward))
+            self._order = CallOrder(
+                self.model, lambda: run(self.model, self._batches[0], self._forward, during=SCAN)
+            )
         modules = self._order.modules_before(weights)
         evaluating, calibrating = Replay(modules), Replay(modules)
         if modules:
@@ -272,7 +276,7 @@ class _Passes:
         def forward(model: nn.Module, batch: Any) -> object:
             if replay is not None:
                 replay.begin()
-            return run(model, batch, self._forward)
+            return run(model, batch, self._forward, during=SCAN)
 
         return forward
 
@@ -359,7 +363,7 @@ def _outputs(
 
         handle = target.module.register_forward_hook(spoil)
         try:
-            output = run(model, batch, forward)
+            output = run(model, batch, forward, during=SCAN)
         finally:
             handle.remove()
         if isinstance(output, Tensor) and output.dim() > 1:

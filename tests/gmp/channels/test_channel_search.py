@@ -5,11 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
+from support.named import naming
 from support.quarters import loss, pictures, trained
+from torch import nn
 
 from gmp.channels import (
+    AmcReport,
     ChannelCandidates,
     amc,
     channel_groups,
@@ -121,8 +127,56 @@ def test_budgets_that_cannot_be_are_refused_before_any_episode(share: float, mes
     assert tried.evaluations == 0
 
 
-def test_a_loss_that_is_not_a_number_is_refused() -> None:
+@pytest.mark.parametrize("value", [math.nan, None, "low"])
+def test_losses_and_costs_that_are_no_numbers_are_refused(value: Any) -> None:
     x, _ = pictures(4, 0)
     groups = channel_groups(trained(), x)
-    with pytest.raises(PruningError, match="all channels is nan"):
-        ChannelCandidates(trained(), groups, lambda model: math.nan)
+    with pytest.raises(PruningError, match=rf"all channels.*{value}"):
+        ChannelCandidates(trained(), groups, lambda model: value)
+    tried = candidates(fitted=False)
+    with pytest.raises(PruningError, match=rf"cost.*{value}"):
+        amc(tried, lambda counts: value, 1e4, episodes=5)
+    assert tried.evaluations == 0
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, None, True])
+def test_seeds_that_are_none_are_refused_before_any_episode(seed: Any) -> None:
+    tried = candidates(fitted=False)
+    cost = parameter_cost(tried.model, tried.groups)
+    with pytest.raises(PruningError, match=naming(f"seed {seed}")):
+        amc(tried, cost, 0.5 * cost({}), episodes=5, seed=seed)
+    assert tried.evaluations == 0
+
+
+def test_an_interrupted_search_evaluates_nothing_twice(tmp_path: Path) -> None:
+    x, _ = pictures(64, 2)
+    groups, calls = channel_groups(trained(), x), 0
+
+    def counted(model: nn.Module, most: int) -> float:
+        nonlocal calls
+        calls += 1
+        if calls > most:
+            raise KeyboardInterrupt
+        return loss(model)
+
+    def search(most: int, multiple: int = 4) -> AmcReport:
+        tried = ChannelCandidates(
+            trained(), groups, partial(counted, most=most), multiple=multiple, path=tmp_path / "losses.jsonl"
+        )
+        cost = parameter_cost(tried.model, groups)
+        return amc(tried, cost, 0.4 * cost({}), episodes=6)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(15)
+    stopped, calls = calls - 1, 0
+    on = search(1000)
+    first = calls
+    calls = 0
+    again = search(1)  # the loss of the whole network identifies the search
+    assert calls == 1
+    assert stopped + first - 1 == 1 + sum(choice.evaluations for choice in on.choices)
+    assert [choice[:5] for choice in again.choices] == [choice[:5] for choice in on.choices]
+    train_other = tmp_path / "losses.jsonl"
+    train_other.write_text(train_other.read_text().replace('{"search": "', '{"search": "0', 1))
+    with pytest.raises(PruningError, match="another search"):
+        search(1000)
