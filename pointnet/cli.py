@@ -28,7 +28,7 @@ from pointnet.command_options import (
     stored_data_option,
     training_batch_option,
 )
-from pointnet.pruning_commands import one_shot, sensitivity
+from pointnet.pruning_commands import channels, one_shot, permute, sensitivity
 from sparsim.cli.common_options import (
     batch_option,
     document_option,
@@ -105,7 +105,7 @@ def cli() -> None:
     help="Rank weights in one pool (global) or by layer; or a file with a sparsity for each layer, from the "
     "command sensitivity, which takes the place of --sparsity.",
 )
-@pattern_option
+@pattern_option()
 @click.option(
     "--score", default="magnitude", show_default=True, metavar="NAME", help="What ranks the weights."
 )
@@ -284,15 +284,24 @@ def pack(source: str, output: Path, points: int, normals: bool, classes: int | N
 @preset_option("half")
 @pool_option
 @pruned_series(20, 20, ".5 .8 .9 .95 .98")
+@click.option(
+    "--method", "methods", multiple=True, metavar="NAME",
+    help="Another method to compare, with the level nearest to .9: sensitivity, table, least-squares, "
+    "channels, slimming, netadapt, amc or iterative; may be repeated.",
+)  # fmt: skip
+@hardware_option
 @seed_option
 @device_option
 @document_option
 @json_option
 def compare(
     output: Path, epochs: int, more: int, lr: float, lr_again: float, levels: tuple[float, ...],
-    document: Path | None, as_json: bool, **options: Any,
+    methods: tuple[str, ...], hardware: str | None, document: Path | None, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Dense, one-shot and gradually pruned networks side by side; call it again to go on after a stop."""
+    """Dense, one-shot and gradually pruned networks side by side; call it again to go on after a stop.
+
+    With --hardware one more network is pruned by its energy.
+    """
     require("matplotlib", "python -m pointnet compare", "study")
     from pointnet.study import accuracy_report as report
     from pointnet.study import pruning_comparison as comparison
@@ -302,12 +311,16 @@ def compare(
 
     dense = Settings(epochs=epochs, lr=lr, **options)
     again = Settings(epochs=more, lr=lr_again, **options)
+    plan = comparison.Plan(
+        dense, again, tuple(sorted(levels)) or comparison.LEVELS, hardware=hardware,
+        methods=tuple(dict.fromkeys(methods)),
+    )  # fmt: skip
+    comparison.check(plan)  # before minutes of reading
     data = data_of(dense, messages())
 
     def train(settings: Settings, run_folder: Path) -> Training:
         return run_training(settings, data, run_folder, resume=True)
 
-    plan = comparison.Plan(dense, again, tuple(sorted(levels)) or comparison.LEVELS)
     rows = comparison.compare(plan, data, output, train)
     traced = report.traces(output, (comparison.CONTROL, comparison.pruned(plan)), data, dense.device)
     blocks = {"accuracy": report.accuracy_table(rows), "densities": report.density_table(traced)}
@@ -423,8 +436,8 @@ _PRUNING = (
 )  # fmt: skip
 
 
-cli.add_command(sensitivity)
-cli.add_command(one_shot)
+for command in (sensitivity, one_shot, channels, permute):
+    cli.add_command(command)
 
 
 def main() -> None:

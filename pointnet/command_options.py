@@ -46,16 +46,20 @@ augmentation_option = click.option(
 hardware_option = click.option(
     "--hardware", metavar="NAME", help="A preset or document on which energy and cycles are counted."
 )
-pattern_option = click.option(
-    "--pattern", default="1x1", show_default=True, metavar="PATTERN",
-    help="What is pruned together: 1x1, 2:4, block(4,1), channel, ...",
-)  # fmt: skip
 ignore_option = click.option(
     "--ignore", multiple=True, metavar="NAME", help="Layer to leave dense; 're:...' matches several."
 )
 training_batch_option = click.option(
     "--batch", type=int, default=32, show_default=True, help="Clouds per training step."
 )
+
+
+def pattern_option(default: str = "1x1") -> Decorator:
+    """--pattern."""
+    return click.option(
+        "--pattern", default=default, show_default=True, metavar="PATTERN",
+        help="What is pruned together: 1x1, 2:4, block(4,1), channel, ...",
+    )  # fmt: skip
 
 
 def points_option(default: int | None = None) -> Decorator:

@@ -33,7 +33,8 @@ DIFFERENT = {  # names with two meanings, and how many there are
     "--samples": 2,  # in a batch of an example, or clouds to trace
     "--sparsity": 2,  # reached gradually in training, or at once
     "--scope": 2,  # in training also a pool of weights
-    "--method": 3,  # of a search, of choosing sparsities, or of pruning at once
+    "--method": 5,  # of a search of mappings or channels, of choosing sparsities, of pruning, or to compare
+    "--saved": 2,  # by sparsities, which are also written then, or by channels
     "--delayed": 2,  # a network with it, or a trace of one without
 }
 PAGE = Path(__file__).parents[1] / "docs/reference/command-line.md"

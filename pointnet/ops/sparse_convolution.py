@@ -64,7 +64,18 @@ ALONE = Grouping()
 
 
 def check_grouping(grouping: Grouping) -> None:
-    """Raise PointnetError unless this is a `Grouping` with an epsilon from 0 to 1 and a threshold from 0."""
+    """Check the grouping of offsets.
+
+    Parameters
+    ----------
+    grouping : Grouping
+        The grouping.
+
+    Raises
+    ------
+    PointnetError
+        If it is not a `Grouping` with an epsilon from 0 to 1 and a threshold from 0.
+    """
     if not isinstance(grouping, Grouping):
         raise PointnetError(f"grouping must be a Grouping, got {grouping!r}")
     if not 0 <= grouping.epsilon <= 1 or not grouping.threshold >= 0:

@@ -121,6 +121,11 @@ def _accuracy_figure(rows: Sequence[Row], control: Row) -> Figure:
         for at, row in zip(x, found, strict=True):
             low, high = row.score.interval()
             style.error_bar(axes, at, 100 * low, 100 * high, color)
+    for row in rows:
+        if row.variant not in ("dense", CONTROL) and _family(row.variant) is None:
+            at, height = 100 * row.sparsity, 100 * row.score.accuracy
+            axes.plot([at], [height], "*", color=style.GREY, ms=7)
+            axes.annotate(row.variant, (at, height), (-4, 4), textcoords="offset points", ha="right")
     axes.set(xlabel="zeros among the weights (%)", ylabel="accuracy (%)", ylim=(0, 100))
     axes.grid()
     style.add_legend(figure, 2)

@@ -14,14 +14,19 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 import gmp
+from gmp.targets import PRUNABLE
 from pointnet.classifiers import Classifier
 from pointnet.data import Augmentation, Dataset
 from pointnet.errors import ConfigError
+from pointnet.model import Config
+from pointnet.study.compared_methods import METHODS, Start
 from pointnet.training import checkpoint
 from pointnet.training.accuracy import Score, score
 from pointnet.training.batches import Batches
 from pointnet.training.settings import Pruning, Settings
 from pointnet.training.train import Training
+from sparsim.errors import near
+from sparsim.hardware import load_hardware
 
 CONTROL = "control"
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98)
@@ -49,6 +54,7 @@ class Plan(NamedTuple):
     """`dense`: the first training. `again`: the second one, from its end, for all variants alike.
 
     `hardware`: what one more network is pruned by, as far as `pruned`, by energy instead of magnitude.
+    `methods`: further methods of `compared_methods`, as far as `pruned`.
     """
 
     dense: Settings
@@ -57,15 +63,27 @@ class Plan(NamedTuple):
     one_shot: bool = True
     two_four: bool = True
     hardware: str | None = None
+    methods: tuple[str, ...] = ()
 
 
 def check(plan: Plan) -> None:
-    """Raise ConfigError for an impossible sparsity."""
+    """Raise ConfigError for an impossible sparsity, and for methods that are unknown or do not fit the
+    network.
+    """
     for level in plan.levels:
         if not INITIAL <= level <= 1:
             raise ConfigError(
                 f"level must be between {INITIAL:g}, where pruning begins, and 1, got {level:g}"
             )
+    for method in plan.methods:
+        if method not in METHODS:
+            raise ConfigError(f"unknown method '{method}'", hint=near(method, METHODS))
+    if plan.methods and not isinstance(plan.dense.network(2), Config):
+        raise ConfigError(f"{plan.methods[0]} is a method for PointNet++, not for sparse convolutions")
+    if plan.methods and _level(plan) == 1:
+        raise ConfigError(f"{plan.methods[0]} needs a level below 1")
+    if plan.hardware is not None:
+        load_hardware(plan.hardware)
 
 
 def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:
@@ -77,6 +95,10 @@ def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:
     rows = [_row("dense", dense, 0)]
     for name, settings in trainings:
         rows.append(_row(name, _finished(train(settings, folder / name)), dense.epoch))
+    start = Start(
+        dense, data, folder, _level(plan), INITIAL, PRUNED_FOR * again.epochs, again.epochs, again.lr
+    )
+    rows += [_row_of(method, start, again, train) for method in plan.methods]
     if plan.one_shot:
         rows += _one_shot_rows(plan, dense, data)
     return rows
@@ -131,6 +153,29 @@ def names_of_pruned(plan: Plan) -> list[str]:
 def _row(name: str, run: Training, before: int) -> Row:
     assert run.score is not None
     return Row(name, before + run.epoch, run.sparsity, run.score, run.cpu_s)
+
+
+def _row_of(method: str, start: Start, again: Settings, train: Train) -> Row:
+    """Train the variant of a method. Its CPU time includes that of scans and searches which are made now."""
+    name, began = f"{method}-{start.level * 100:g}", time.process_time()
+    runs, trained_s = [], 0.0
+    for folder, changes in METHODS[method](start, name):
+        before = time.process_time()
+        runs.append(_finished(train(replace(again, **changes), start.folder / folder)))
+        trained_s += time.process_time() - before
+    prepared_s = time.process_time() - began - trained_s
+    last = runs[-1]
+    assert last.score is not None
+    return Row(
+        name, start.dense.epoch + sum(run.epoch for run in runs), _sparsity(last.model, start.dense.model),
+        last.score, prepared_s + sum(run.cpu_s for run in runs),
+    )  # fmt: skip
+
+
+def _sparsity(model: Classifier, dense: Classifier) -> float:
+    """Return the fraction of the prunable weights of the dense network that is zero or removed."""
+    left = sum(int(target.weight.count_nonzero()) for target in gmp.select(model, PRUNABLE))
+    return 1 - left / sum(target.weight.numel() for target in gmp.select(dense, PRUNABLE))
 
 
 def _one_shot_rows(plan: Plan, dense: Training, data: Dataset) -> Iterator[Row]:

@@ -38,8 +38,8 @@ def sensitivity_of(
             f"{2 * count} clouds are needed to scan and to recalibrate, and {len(clouds)} are there"
         )
     order = np.random.default_rng(seed).permutation(len(clouds))
-    scanned = list(_batches(model, clouds, order[:count]))
-    calibration = [batch for batch, _ in _batches(model, clouds, order[count : 2 * count])]
+    scanned = list(batches_with_groupings(model, clouds, order[:count]))
+    calibration = [batch for batch, _ in batches_with_groupings(model, clouds, order[count : 2 * count])]
     costs = None
     if hardware is not None:
         chosen = np.sort(order[:EXAMPLE])
@@ -60,12 +60,14 @@ def pruned_with_data(
     plain = PointNet2(replace(model.config, delayed=False))
     plain.load_state_dict(model.state_dict())
     chosen = np.random.default_rng(seed).permutation(len(clouds))[:count]
-    report = prune_with_data(plain, [batch for batch, _ in _batches(model, clouds, chosen)], **options)
+    report = prune_with_data(
+        plain, [batch for batch, _ in batches_with_groupings(model, clouds, chosen)], **options
+    )
     model.load_state_dict(plain.state_dict())
     return report
 
 
-def _batches(
+def batches_with_groupings(
     model: PointNet2, clouds: Clouds, rows: np.ndarray
 ) -> Iterator[tuple[dict[str, Any], torch.Tensor]]:
     """Yield batches with groupings, which do not depend on weights and are computed once."""
@@ -75,7 +77,7 @@ def _batches(
         yield {"clouds": points, "groupings": groupings}, torch.from_numpy(clouds.labels[part.numpy()])
 
 
-def store_pruned(source: Path, model: PointNet2, target: Path) -> None:
+def store_pruned(source: Path, model: Classifier, target: Path) -> None:
     """Write a checkpoint with the weights of `model` and everything else of `source`."""
     state = checkpoint.load(source)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 import gmp
 from gmp.channels import Narrowed
 from pointnet.training import checkpoint
@@ -20,9 +22,14 @@ def write_narrowed(path: Path, folder: Path) -> Narrowed:
     state, stored = checkpoint.load(path), load_model(path)
     groups = channel_groups_of(stored.model)
     found = gmp.narrow(stored.model, groups, after=state.get("narrowed"))
+    save_narrowed(state, found.model, found.spec, folder)
+    return found
+
+
+def save_narrowed(state: dict[str, Any], model: nn.Module, spec: dict[str, Any], folder: Path) -> None:
+    """Write the checkpoint of a network that was narrowed from that in `state`."""
     rest: dict[str, Any] = {"optimizer": {}, "schedule": None, "pruning": None, "monitor": None}
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.save(
-        folder / checkpoint.NAME, {**state, **rest, "model": found.model.state_dict(), "narrowed": found.spec}
+        folder / checkpoint.NAME, {**state, **rest, "model": model.state_dict(), "narrowed": spec}
     )
-    return found

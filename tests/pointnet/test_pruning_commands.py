@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from pointnet import cli
 from pointnet.data import shapes, write_pack
 from pointnet.training import checkpoint
+from pointnet.training.train import load_model
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -93,6 +95,74 @@ def test_costs_of_hardware_are_columns(run: Run, trained: Path, tmp_path: Path) 
     assert {"macs", "energy_pj", "cycles"} <= set(rows[0])
 
 
+def test_netadapt_keeps_its_series_and_goes_on(run: Run, trained: Path, tmp_path: Path) -> None:
+    folder, out = trained / "run", tmp_path / "fewer"
+    options = ("channels", folder, "-o", out, "--saved", "0.4", "--clouds", "16")
+    code, shown, err = run(*options, "--json")
+    assert code == 0, err
+    record = json.loads(shown)
+    assert record["found"][-1]["cost"] <= record["budget"] == pytest.approx(0.6 * record["cost"])
+    series = sorted((out / "series").iterdir())
+    assert len(series) == len(record["found"]) > 1
+    for i, each in enumerate(record["found"]):
+        model = load_model(series[i]).model
+        assert sum(p.numel() for p in model.parameters()) == each["cost"]
+    assert run("eval", out)[0] == 0
+    weights = checkpoint.digest(checkpoint.load(out)["model"])
+
+    record["found"] = record["found"][:1]  # as if it had stopped after the first iteration
+    (out / "search.json").write_text(json.dumps(record))
+    code, _, err = run(*options)
+    assert code == 0, err
+    assert checkpoint.digest(checkpoint.load(out)["model"]) == weights
+    code, _, err = run(*options, "--seed", "1")
+    assert code == 2
+    assert "seed" in err
+
+    quick = ("--data", trained / "clouds.npz", "--points", 64, "--batch", 16, "--epochs", 1)
+    assert run("train", "-o", tmp_path / "on", *quick, "--start", out)[0] == 0
+    code, _, err = run("channels", out, "-o", tmp_path / "less", "--saved", "0.3", "--clouds", "16")
+    assert code == 0, err
+    less = load_model(tmp_path / "less").model
+    assert sum(p.numel() for p in less.parameters()) <= 0.7 * record["budget"]
+
+
+def test_amc_shows_the_other_searches(run: Run, trained: Path, tmp_path: Path) -> None:
+    options = ("--saved", "0.4", "--clouds", "8", "--multiple", "16", "--cost", "macs")
+    code, shown, err = run(
+        "channels", trained / "run", "-o", tmp_path / "amc", "--method", "amc", "--episodes", "3", *options
+    )
+    assert code == 0, err
+    record = json.loads((tmp_path / "amc/search.json").read_text())
+    assert [each["name"] for each in record["found"]] == ["uniform", "table", "greedy", "random", "amc"]
+    assert all(each["cost"] <= record["budget"] for each in record["found"])
+    assert all(each["name"] in shown for each in record["found"])
+    model = load_model(tmp_path / "amc").model
+    assert model.get_parameter("fc1.weight").shape[0] == record["found"][-1]["channels"]["fc1"]
+    code, _, err = run(
+        "channels", trained / "run", "-o", tmp_path / "uniform", "--method", "uniform", *options
+    )
+    assert code == 0, err
+    (found,) = json.loads((tmp_path / "uniform/search.json").read_text())["found"]
+    assert found["channels"] == record["found"][0]["channels"]
+
+
+def test_a_permuted_network_computes_the_same(run: Run, trained: Path, tmp_path: Path) -> None:
+    code, shown, err = run("permute", trained / "run", "-o", tmp_path / "permuted.pt", "--json")
+    assert code == 0, err
+    groups = json.loads(shown)["groups"]
+    assert {group["group"] for group in groups} >= {"fc1", "fc2"}
+    assert all(group["before"] <= group["after"] <= group["unstructured"] for group in groups)
+    one, other = load_model(trained / "run").model, load_model(tmp_path / "permuted.pt").model
+    assert not torch.equal(one.get_parameter("fc1.weight"), other.get_parameter("fc1.weight"))
+    clouds = torch.from_numpy(shapes(train_per_class=1, test_per_class=1, points=64, seed=3).test.points)
+    with torch.no_grad():
+        assert torch.allclose(one(clouds), other(clouds), atol=1e-4)
+    pruned = ("--pattern", "2:4", "--clouds", 16)
+    code, _, err = run("one-shot", tmp_path / "permuted.pt", "-o", tmp_path / "pruned.pt", *pruned)
+    assert code == 0, err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -100,6 +170,13 @@ def test_costs_of_hardware_are_columns(run: Run, trained: Path, tmp_path: Path) 
         ("sensitivity", "-o", "DIR", "--saved", "0.5", "--cost", "energy"),
         ("sensitivity", "-o", "DIR", "--clouds", "1000"),
         ("sensitivity", "-o", "DIR", "--pattern", "3"),
+        ("channels", "-o", "DIR/fewer", "--saved", "1"),
+        ("channels", "-o", "DIR/fewer", "--saved", "0.5", "--method", "best"),
+        ("channels", "-o", "DIR/fewer", "--saved", "0.5", "--cost", "energy"),
+        ("channels", "-o", "DIR/fewer", "--saved", "0.5", "--clouds", "1000"),
+        ("channels", "-o", "DIR/fewer", "--saved", "0.9999", "--clouds", "8"),
+        ("channels", "-o", "DIR", "--saved", "0.5", "--clouds", "8"),
+        ("permute", "-o", "DIR/net.pt", "--pattern", "1x1"),
         ("one-shot", "-o", "DIR/net.pt"),
         ("one-shot", "-o", "DIR/net.pt", "--sparsity", "1.5"),
         ("one-shot", "-o", "DIR/net.pt", "--sparsity", "0.5", "--scope", "DIR/ratios.json"),
@@ -113,12 +190,14 @@ def test_mistakes_are_one_sentence(
     run: Run, trained: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     (tmp_path / "ratios.json").write_text('{"sparsity": 2.0, "scope": {}}')
+    (tmp_path / checkpoint.NAME).touch()  # as of a training
     given = [each.replace("DIR", str(tmp_path)) for each in arguments]
     code, out, err = run(given[0], trained / "run", *given[1:])
     assert code == 2, err
     assert not out
     assert "Traceback" not in err
     assert not (tmp_path / "net.pt").exists()
+    assert not (tmp_path / "fewer/checkpoint.pt").exists()
 
 
 def test_an_unknown_scope_of_training_is_refused(run: Run, trained: Path, tmp_path: Path) -> None:
