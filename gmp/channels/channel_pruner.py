@@ -155,6 +155,8 @@ class ChannelPruner(Pruner):
         """
         self._check_open()
         self.check(sparsity)
+        total = sum(group.channels for group in self.groups)
+        self._asked = max(self._asked, round(sparsity * total) / total)
         kept = {name: each.clone() for name, each in self.kept.items()}
         scores = self._priced(kept)
         if self._scope == "global":

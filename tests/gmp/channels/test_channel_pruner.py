@@ -8,11 +8,12 @@ import io
 import pytest
 import torch
 from support.channel_networks import Coupled, drawn
+from support.named import naming
 from torch import nn
 
 import gmp
 from gmp.channels import ChannelPruner, channel_groups, narrow, score_channels
-from gmp.errors import PruningError
+from gmp.errors import PruningError, PruningWarning
 
 PICTURES = torch.randn(4, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
@@ -77,6 +78,20 @@ def test_multiples_are_left(scope: str) -> None:
     assert 17 <= sum(left) < 21 + (scope == "group") * 4
     pruner.prune(pruner.max_sparsity)
     assert [int(each.sum()) for each in pruner.kept.values()] == [4, 4]
+
+
+def test_a_step_without_effect_is_noticed() -> None:
+    model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2))
+    groups = channel_groups(model, torch.zeros(1, 4))
+    pruner = ChannelPruner(model, groups, multiple=8)
+    pruner.prune(0.2)
+    assert pruner.sparsity == 0
+    with pytest.warns(PruningWarning, match=naming("0.1875 0")):
+        pruner.finalize()
+    exact = ChannelPruner(model, groups, multiple=8)
+    exact.prune(0.25)
+    exact.finalize()  # without a warning
+    assert exact.sparsity == 0.25
 
 
 def test_the_lowest_scores_go_first_and_costs_change_the_order() -> None:

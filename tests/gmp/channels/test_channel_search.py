@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from support.channel_networks import Coupled, drawn
 from support.named import naming
 from support.quarters import loss, pictures, trained
 from torch import nn
@@ -28,6 +30,7 @@ from gmp.channels.channel_searches import BudgetWall, table_search
 from gmp.energy import hardware_cost
 from gmp.errors import PruningError
 
+PICTURES = torch.linspace(-1, 1, 2 * 3 * 8 * 8, dtype=torch.float64).reshape(2, 3, 8, 8)
 METHODS = ["uniform", "table", "greedy", "random", "amc"]
 
 
@@ -67,6 +70,20 @@ def test_no_network_costs_more_than_the_budget(name: str) -> None:
     assert report["amc"].loss == min(report.losses)
     assert report.best.loss == min(choice.loss for choice in report.choices)
     assert len(report.table().rows) == 5
+
+
+def test_the_agent_acts_once_on_layers_that_are_added() -> None:
+    model = drawn(Coupled(), 0)
+    groups = channel_groups(model, PICTURES)
+    wanted = model(PICTURES).detach()
+
+    def error(network: nn.Module) -> float:
+        return float((network(PICTURES) - wanted).abs().mean())
+
+    cost = mac_cost(model, groups)
+    report = amc(ChannelCandidates(model, groups, error, multiple=1), cost, 0.6 * cost({}), episodes=6)
+    assert set(report["amc"].counts) == set(groups.names) == {"stem", "side", "pw"}
+    assert max(report.costs) <= 0.6 * cost({})
 
 
 def test_equal_seeds_search_alike() -> None:
