@@ -9,9 +9,9 @@ from typing import Any
 from sparsim.fileio.writing import write_bytes, write_text
 
 
-def write_json(path: str | Path, content: Any) -> None:
+def write_json(path: str | Path, content: Any, *, durable: bool = True) -> None:
     """Write records or plain data as readable JSON; nan and infinity become null."""
-    write_bytes(path, json_text(content).encode())
+    write_bytes(path, json_text(content).encode(), durable=durable)
 
 
 def json_text(content: Any) -> str:
@@ -23,11 +23,13 @@ def json_text(content: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Convert values that msgspec does not know: NumPy numbers, and subclasses of str such as torch's
-    version.
+    """Convert values that msgspec does not know: NumPy numbers, subclasses of str such as torch's version,
+    and other sequences than lists and tuples.
     """
     if isinstance(value, str):
         return str(value)
+    if isinstance(value, Sequence):
+        return list(value)
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"{value!r} is a {type(value).__name__}, which JSON cannot hold")

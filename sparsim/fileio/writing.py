@@ -6,7 +6,6 @@ power cut leaves the file that was there before.
 
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,49 +14,55 @@ from typing import BinaryIO
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[BinaryIO]:
+def replacing(path: str | Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Open a binary file that replaces `path` when the block ends without an exception.
 
     Symbolic links and the mode of an existing file are kept. Paths that are not regular files, such as
-    /dev/stdout, are written to directly. Raises OSError, which names `path`.
+    /dev/stdout, are written to directly. Raises OSError, which names `path`. Without `durable` the disk may
+    write the content later than the name, so that a power cut can leave an empty file; this suits results
+    that are computed again in milliseconds.
     """
+    name = os.fspath(path)
     try:
-        if _is_device(Path(path)):
-            with open(path, "wb") as file:
+        old = _status(name)
+        if old is not None and (Path(name).is_relative_to("/dev") or not stat.S_ISREG(old.st_mode)):
+            with open(name, "wb") as file:  # /dev/stdout never counts as a regular file, wherever it leads
                 yield file
             return
-        target = Path(os.path.realpath(path))
-        beside = target.with_name(f".{secrets.token_hex(8)}.part")
+        target = os.path.realpath(name) if os.path.islink(name) else name
+        beside = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.part")
         try:
             with open(beside, "xb") as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
-            if target.exists():
-                shutil.copymode(target, beside)
+                if durable:
+                    os.fsync(file.fileno())
+            if old is not None:
+                os.chmod(beside, stat.S_IMODE(old.st_mode))
             os.replace(beside, target)
-        finally:
-            beside.unlink(missing_ok=True)
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
     except OSError as error:  # the error of a full disk does not name the file
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
-def _is_device(path: Path) -> bool:
-    """Return whether `path` exists and is not a regular file. /dev/stdout never counts as one, wherever it
-    leads.
-    """
-    return path.exists() and (path.is_relative_to("/dev") or not stat.S_ISREG(path.stat().st_mode))
+def _status(name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name)
+    except FileNotFoundError:
+        return None
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
+def write_bytes(path: str | Path, data: bytes, *, durable: bool = True) -> None:
     """Write `data` to the file `path`, using `replacing`."""
-    with replacing(path) as file:
+    with replacing(path, durable=durable) as file:
         file.write(data)
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text(path: str | Path, text: str, *, durable: bool = True) -> None:
     """Write `text` in UTF-8 whatever the locale is, with its line ends as they are.
 
     File names that are not UTF-8 reach Python as lone surrogates, which are written as escapes.
     """
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)

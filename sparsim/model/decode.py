@@ -7,93 +7,33 @@ import math
 import numpy as np
 
 from sparsim.errors import MappingError
-from sparsim.estimate.accelerator_energy import resolved_energy
 from sparsim.model import arrays as packs
-from sparsim.model.arrays import ArchPack, CostPack, LayerPack, PolicyPack, SparsePack
-from sparsim.model.leakage import leakage
+from sparsim.model.arrays import CostPack, SparsePack
 from sparsim.model.network_results import network_results
 from sparsim.model.result import (
-    Access,
-    Bandwidth,
     ComputeResult,
+    Deferred,
     Evaluation,
-    FormatAccess,
     LevelIntensity,
-    LoopView,
+    NetworkResult,
     OperationalIntensity,
-    StorageResult,
-    TensorTraffic,
-    Units,
     or_nothing,
     ratio,
     single_ratio,
 )
-from sparsim.model.workspace import Scratch
-from sparsim.records import Accelerator, Layer
+from sparsim.model.storage_results import EvaluatedMapping, storage_results
 from sparsim.records.divisibility import covers_of
-from sparsim.records.energy_table import COMPUTE_ACTIONS, STORAGE_ACTIONS
-
-ACTION_NAMES = tuple(STORAGE_ACTIONS)
-NO_FORMAT = FormatAccess(actual=(), gated=(), skipped=(), actual_bits=0, gated_bits=0, skipped_bits=0)
-LOOP_KINDS = {packs.TEMPORAL: "temporal", packs.SPATIAL_X: "spatial-x", packs.SPATIAL_Y: "spatial-y"}
+from sparsim.records.energy_table import COMPUTE_ACTIONS
 
 
-class Decoder:
-    """One evaluated mapping, to be read out level by level."""
-
-    def __init__(
-        self, accelerator: Accelerator, layer: Layer, lowered: tuple[ArchPack, LayerPack, PolicyPack],
-        scratch: Scratch, accounting: str,
-    ) -> None:  # fmt: skip
-        self.arch, self.policy, self.layer = accelerator.architecture, accelerator.policy, layer
-        self.energy = resolved_energy(accelerator)
-        self.arch_pack, self.layer_pack, self.policy_pack = lowered
-        self.nest, self.sparse, self.cost = scratch
-        self.accounting = accounting
-        self.levels = self.arch.storage[::-1]
-        self.areas = self.energy.areas[::-1]
-        self.data = [d.name for d in layer.shape.dataspaces]
-        self.active = self.policy is not None and self.policy.active
-        self.cc = int(self.cost.cycles[0])
-        self.leaking = leakage(accelerator)
-        self.leaks = self.leakage()
-        # lists are ten times as fast as arrays for reading small arrays element by element
-        nest, sparse, cost = scratch
-        self.count, self.coded = sparse.counts.tolist(), sparse.coded.tolist()
-        self.instances, self.average = sparse.space.prod(axis=2).tolist(), sparse.avg.tolist()
-        self.space = sparse.space.tolist()
-        self.dense, self.part, self.tile = nest.counts.tolist(), nest.part.tolist(), nest.tile.tolist()
-        self.rho, self.capacity = sparse.rho.tolist(), sparse.capacity.tolist()
-        self.reductions = sparse.reductions.tolist()
-        self.clusters, self.energies = cost.clusters.tolist(), cost.energy.tolist()
-        self.vector, self.slowdown = cost.vector.tolist(), cost.slowdown.tolist()
-        self.words, self.price = cost.words.tolist(), self.arch_pack.energy.tolist()
-        self.rank_bits = self.policy_pack.rank[
-            ..., packs.RANK_METADATA_BITS : packs.RANK_PAYLOAD_BITS + 1
-        ].tolist()
-
-    def leakage(self) -> list[float]:
-        """Return the leakage of every level in pJ, innermost first."""
-        found = self.leaking
-        if found is None:
-            return [0.0] * len(self.levels)
-        instances = self.sparse.space[1:].prod(axis=2) * (self.nest.kept != 0)
-        cycles = int(self.cost.total[1]) - int(self.arch_pack.latency[0])
-        energies: list[float] = (found.per_cycle(instances.max(axis=1)) * cycles).tolist()
-        return energies
+class Decoder(EvaluatedMapping):
+    """Makes the result, whose levels and networks are decoded when they are first looked at."""
 
     def evaluation(self, warnings: tuple[str, ...] = ()) -> Evaluation:
-        compute = self.compute()
-        storage = tuple(self.storage(s) for s in range(len(self.levels)))
-        networks = network_results(
-            self.arch,
-            self.energy.wire_pj_per_bit_mm,
-            (self.arch_pack, self.layer_pack),
-            (self.nest, self.cost),
-            self.data,
-        )
-        intensity = self.intensity(compute.actual)
         self.refuse_negative()
+        compute = self.compute()
+        intensity = self.intensity(compute.actual)
+        areas = zip(self.areas, self.arch_pack.mesh[1:, packs.INSTANCES].tolist(), strict=True)
         energy, cycles = float(self.cost.total[0]) + sum(self.leaks), int(self.cost.total[1])
         busy = (compute.actual + compute.gated) / compute.instances
         return Evaluation(
@@ -104,18 +44,22 @@ class Decoder:
             cycles=cycles,
             energy_pj=energy,
             utilization=or_nothing(ratio, busy, cycles),
-            area_um2=compute.area_um2 + sum(s.area_um2 for s in storage),
+            area_um2=compute.area_um2 + sum(area * instances for area, instances in areas),
             gflops=or_nothing(single_ratio, intensity.total_ops, cycles),
             edp_j_cycles=float(np.float32(cycles)) * energy / 1e12,
             algorithmic_computes=compute.algorithmic,
             actual_computes=compute.actual,
             compute=compute,
-            storage=storage,
-            networks=networks,
+            storage=Deferred(lambda: storage_results(self)),
+            networks=Deferred(self.networks),
             intensity=intensity,
             warnings=warnings,
             covers=covers_of(self.layer),
         )
+
+    def networks(self) -> tuple[NetworkResult, ...]:
+        lowered, counted = (self.arch_pack, self.layer_pack), (self.nest, self.cost)
+        return network_results(self.arch, self.energy.wire_pj_per_bit_mm, lowered, counted, self.data)
 
     def refuse_negative(self) -> None:
         """Raise MappingError for counts and energies below 0, and for energies that are not numbers."""
@@ -148,146 +92,6 @@ class Decoder:
             return round(float(ops / steps))
         return int(self.sparse.compute_avg[0])
 
-    def storage(self, s: int) -> StorageResult:
-        level = self.levels[s]
-        x, y, n = (int(i) for i in self.arch_pack.mesh[s + 1])
-        price = dict(zip(ACTION_NAMES, self.price[s], strict=True))
-        vector = self.energy.vector_energy[::-1][s]
-        tensors = tuple(self.tensor(s, v) for v in range(len(self.data)) if self.nest.kept[s, v])
-        energy_pj = float(self.cost.level_pj[s + 1])
-        if self.leaks[s]:  # the reference adds accesses to leakage, one tensor after the other
-            energy_pj = sum((t.energy_pj + t.addr_gen_energy_pj for t in tensors), start=self.leaks[s])
-        return StorageResult(
-            name=level.name, storage=level, instances=n, mesh=(x, y), area_per_instance_um2=self.areas[s],
-            area_um2=self.areas[s] * n, area_source=self.energy.area_sources[::-1][s],
-            energy_source=dict(zip(ACTION_NAMES, self.energy.storage_sources[::-1][s], strict=True)),
-            vector_access_energy_pj=vector.energy_pj,
-            vector_energy_source=vector.source, read_energy_pj=price["random_read"],
-            write_energy_pj=price["random_fill"], metadata_read_energy_pj=price["random_metadata_read"],
-            metadata_write_energy_pj=price["random_metadata_fill"],
-            decompression_energy_pj=price["decompression_count"], loops=self.loops(s),
-            cycles=int(self.cost.cycles[s + 1]), throttling=self.slowdown[s],
-            energy_pj=energy_pj, leakage_pj=self.leaks[s], tensors=tensors,
-            leak_pj=0.0 if self.leaking is None else float(self.leaking.pj[s]),
-            instances_per_gate=1 if self.leaking is None else int(self.leaking.shared[s]),
-        )  # fmt: skip
-
-    def loops(self, s: int) -> tuple[LoopView, ...]:
-        rows = self.nest.loop[self.nest.real[: self.nest.ops[packs.N_REAL]]]
-        mine = rows[rows[:, packs.LEVEL] == s][::-1].tolist()
-        return tuple(
-            LoopView(self.layer.shape.dims[row[packs.DIM]], row[packs.BOUND], LOOP_KINDS[row[packs.KIND]])
-            for row in mine
-        )
-
-    def tensor(self, s: int, v: int) -> TensorTraffic:
-        instances, average = self.instances[s + 1][v], self.average[s + 1][v]
-        clusters, per_instance = self.clusters[s][v], self.energies[s][v]
-        decompressions, compressions = self.coded[s][v]
-        count = self.count[s][v]
-        addresses = self.addresses(s, v)
-        per_address = float(self.arch_pack.addr_gen[s])
-        # a cluster's energy is spread over its utilised instances, then taken for all of them
-        scale = average / (instances / clusters) if clusters else 0.0
-        vector = [*self.vector[s][v][: packs.DECOMPRESS], decompressions, compressions]
-        actions = (n * price * scale for n, price in zip(vector, self.price[s], strict=True))
-        reads, fills, updates = (self.access(s, v, a, count[a]) for a in range(3))
-        f_reads, f_fills, f_updates = self.format_accesses(s, v)
-        accesses = sum(row[packs.RANDOM] for row in count)
-        shared, read, write = self.bandwidths(s, v, instances, average)
-        return TensorTraffic(
-            dataspace=self.data[v], partition_words=self.part[s][v], density_model=self.model_name(v),
-            tile_words=self.tile[s][v], tile_density=self.rho[s][v],
-            utilized_words=self.capacity[s][v], format=self.format_name(s, v),
-            format_words=self.capacity_units(s, v), instances_max=instances, instances_average=average,
-            clusters=clusters, reads=reads, fills=fills, updates=updates, format_reads=f_reads,
-            format_fills=f_fills, format_updates=f_updates, temporal_reductions=self.reductions[s][v],
-            address_generations=addresses, decompressions=decompressions,
-            compressions=compressions,
-            energy_per_access_pj=or_nothing(ratio, per_instance, accesses if average > 0 else 0),
-            energy_per_instance_pj=per_instance, energy_pj=per_instance * average,
-            reduction_energy_per_instance_pj=0.0, reduction_energy_pj=0.0,  # adders are free (model 14.2)
-            addr_gen_energy_per_cluster_pj=addresses * per_address,
-            addr_gen_energy_pj=addresses * per_address * clusters,
-            energy_by_action_pj=dict(zip(ACTION_NAMES, actions, strict=True)),
-            shared=shared, read=read, write=write,
-        )  # fmt: skip
-
-    def access(self, s: int, v: int, a: int, count: list[int]) -> Access:
-        return Access(algorithmic=self.dense[s][v][a], actual=count[0], gated=count[1], skipped=count[2])
-
-    def addresses(self, s: int, v: int) -> int:
-        a = packs.UPDATE if self.layer_pack.read_write[v] else packs.READ
-        count = self.count[s][v]
-        return sum(count[i][o] for i in (a, packs.FILL) for o in (packs.RANDOM, packs.GATED))
-
-    def ranks(self, s: int, v: int) -> int:
-        return int(self.policy_pack.format[s, v, packs.N_RANKS]) if self.active else 0
-
-    def format_name(self, s: int, v: int) -> tuple[str, ...]:
-        for tensor in self.policy.formats if self.policy else ():
-            if tensor.level == self.levels[s].name and tensor.dataspace == self.data[v]:
-                return tuple(rank.format.lower() for rank in tensor.ranks)
-        return ()
-
-    def capacity_units(self, s: int, v: int) -> tuple[Units, ...]:
-        n = self.ranks(s, v)
-        units = self.sparse.capacity_units[s, v, :n].tolist() if n else ()
-        return tuple(Units(math.ceil(m), math.ceil(p)) for m, p in units[::-1])
-
-    def format_accesses(self, s: int, v: int) -> list[FormatAccess]:
-        """Reads, fills and updates of metadata."""
-        n, width = self.ranks(s, v), self.rank_bits[s][v]
-        if not n:
-            return [NO_FORMAT] * 3
-        stored = self.levels[s].metadata_width_bits > 0
-        moved = self.sparse.format[s, v, :, :, :n].tolist()
-        return [self.format_access(outcomes, width if stored else []) for outcomes in moved]
-
-    @staticmethod
-    def format_access(outcomes: list[list[list[int]]], width: list[list[int]]) -> FormatAccess:
-        """`outcomes`: units of every rank for each outcome. `width`: bits of units that are stored."""
-        units, bits = [], []
-        for words in outcomes:
-            units.append(tuple(Units(*row) for row in words[::-1]))
-            bits.append(sum(m * w[0] + p * w[1] for (m, p), w in zip(words, width, strict=False)))
-        return FormatAccess(
-            actual=units[0], gated=units[1], skipped=units[2],
-            actual_bits=bits[0], gated_bits=bits[1], skipped_bits=bits[2],
-        )  # fmt: skip
-
-    def model_name(self, v: int) -> str:
-        density = self.layer.density(self.data[v])
-        if density.distribution == "banded":
-            return f"banded-{density.band_width}"
-        return density.distribution
-
-    def bandwidths(
-        self, s: int, v: int, instances: int, average: float
-    ) -> tuple[Bandwidth, Bandwidth, Bandwidth]:
-        """Shared, read and write bandwidth (model 14.3)."""
-        words, bits = self.words[s][v], self.levels[s].word_bits
-        read_bits, write_bits = words[packs.FORMAT_READ_BITS], words[packs.FORMAT_WRITE_BITS]
-        read_format, write_format = read_bits // bits, write_bits // bits
-        both_format = (read_bits + write_bits) // bits
-        read, write = words[packs.READ_WORDS] + read_format, words[packs.WRITE_WORDS] + write_format
-        spread = instances / average if average > 0 else math.inf
-        slowdown = self.slowdown[s]
-        cycles = self.cc
-        r, w = (math.ceil(x / spread) / cycles if cycles else 0.0 for x in (read, write))
-        x, y = self.space[s + 1][v] if self.policy is not None else (average, 1)
-
-        def bandwidth(demand: float, format_words: float, total: float) -> Bandwidth:
-            rate = slowdown * demand
-            fraction = format_words / total if total else 0.0
-            return Bandwidth(per_instance=rate, total=rate * x * y, format_fraction=float(fraction))
-
-        return (
-            bandwidth(r + w, both_format, read + write),
-            bandwidth(r, read_format, read),
-            bandwidth(w, write_format, write),
-        )
-
     def intensity(self, actual: int) -> OperationalIntensity:
         """Operations per byte (model 16.5)."""
         capacity, kept = self.sparse.capacity, self.nest.kept
@@ -299,17 +103,19 @@ class Decoder:
         reductions = max(actual - results, 0)
         total = actual + reductions
         bits = self.levels[-1].word_bits
-        levels = []
-        for s, level in enumerate(self.levels):
-            dense = self.nest.counts[s, :, :3].sum(axis=1)
-            average = self.sparse.avg[s + 1]
-            accesses = sum(int(average[v] * int(dense[v])) for v in range(len(self.data)) if kept[s, v])
-            levels.append(LevelIntensity(level.name, accesses, _per_byte(total, level.word_bits, accesses)))
         return OperationalIntensity(
             elementwise_ops=actual, results=results, reduction_ops=reductions, total_ops=total,
             memory_accesses_required=sum(words), optimal_ops_per_byte=_per_byte(total, bits, sum(words)),
-            levels=tuple(levels),
+            levels=Deferred(lambda: self.level_intensities(total)),
         )  # fmt: skip
+
+    def level_intensities(self, total: int) -> tuple[LevelIntensity, ...]:
+        kept, dense = self.nest.kept.tolist(), self.nest.counts[:, :, :3].sum(axis=2).tolist()
+        average, levels = self.sparse.avg.tolist(), []
+        for s, level in enumerate(self.levels):
+            accesses = sum(int(average[s + 1][v] * n) for v, n in enumerate(dense[s]) if kept[s][v])
+            levels.append(LevelIntensity(level.name, accesses, _per_byte(total, level.word_bits, accesses)))
+        return tuple(levels)
 
     def existing(self, words: int, v: int) -> int:
         """Return the words of dataspace v within the bounds of imperfect dims."""

@@ -5,8 +5,8 @@ Levels are listed innermost first, like the report: storage `s` is the report's 
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar, overload
 
 import msgspec
 import numpy as np
@@ -15,6 +15,8 @@ from sparsim.records import Compute, NamedNetwork, Storage
 from sparsim.records.architecture import Direction
 from sparsim.records.divisibility import Cover
 from sparsim.records.energy_table import NOT_GIVEN
+
+_Item = TypeVar("_Item")
 
 
 def ratio(x: float, y: float) -> float:
@@ -80,8 +82,54 @@ class ResultRecord(msgspec.Struct, frozen=True, kw_only=True):
         dict of str to object
             The fields by name.
         """
-        plain: dict[str, Any] = msgspec.to_builtins(self)
+        plain: dict[str, Any] = msgspec.to_builtins(self, enc_hook=tuple)
         return plain
+
+
+class Deferred(Sequence[_Item]):
+    """A tuple that is computed when it is first looked at.
+
+    Parameters
+    ----------
+    compute : callable
+        The function that returns the tuple.
+    """
+
+    def __init__(self, compute: Callable[[], tuple[_Item, ...]]) -> None:
+        self._compute: Callable[[], tuple[_Item, ...]] | None = compute
+        self._items: tuple[_Item, ...] = ()
+
+    def _all(self) -> tuple[_Item, ...]:
+        compute = self._compute
+        if compute is not None:
+            self._items = compute()
+            self._compute = None  # which lets go of what the function needs
+        return self._items
+
+    @overload
+    def __getitem__(self, index: int) -> _Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[_Item, ...]: ...
+    def __getitem__(self, index: int | slice) -> _Item | tuple[_Item, ...]:
+        return self._all()[index]
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __iter__(self) -> Iterator[_Item]:
+        return iter(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return self._all() == (other._all() if isinstance(other, Deferred) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+    def __reduce__(self) -> tuple[type[tuple[_Item, ...]], tuple[tuple[_Item, ...]]]:
+        return tuple, (self._all(),)
 
 
 class Access(ResultRecord, frozen=True, kw_only=True):
@@ -542,7 +590,7 @@ class OperationalIntensity(ResultRecord, frozen=True, kw_only=True):
         Words of all dataspaces, each accessed once.
     optimal_ops_per_byte : float
         Operations per byte of these.
-    levels : tuple of LevelIntensity
+    levels : sequence of LevelIntensity
         Intensity at the storage levels, innermost first.
     """
 
@@ -552,7 +600,7 @@ class OperationalIntensity(ResultRecord, frozen=True, kw_only=True):
     total_ops: int
     memory_accesses_required: int
     optimal_ops_per_byte: float
-    levels: tuple[LevelIntensity, ...]
+    levels: Sequence[LevelIntensity]
 
 
 class Evaluation(ResultRecord, frozen=True, kw_only=True):
@@ -589,9 +637,9 @@ class Evaluation(ResultRecord, frozen=True, kw_only=True):
         Computes that happen.
     compute : ComputeResult
         Results of the compute units.
-    storage : tuple of StorageResult
+    storage : sequence of StorageResult
         Results of the storage levels, innermost first.
-    networks : tuple of NetworkResult
+    networks : sequence of NetworkResult
         Results of the networks between levels, innermost first.
     intensity : OperationalIntensity
         Operations per byte of each level.
@@ -614,8 +662,8 @@ class Evaluation(ResultRecord, frozen=True, kw_only=True):
     algorithmic_computes: int
     actual_computes: int
     compute: ComputeResult
-    storage: tuple[StorageResult, ...]
-    networks: tuple[NetworkResult, ...]
+    storage: Sequence[StorageResult]
+    networks: Sequence[NetworkResult]
     intensity: OperationalIntensity
     warnings: tuple[str, ...] = ()
     covers: tuple[Cover, ...] = ()

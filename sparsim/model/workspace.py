@@ -8,6 +8,8 @@ import numpy as np
 from sparsim.model import arrays as packs
 from sparsim.model.lower import ints, reals
 
+_NO_INTS, _NO_REALS = ints(0), reals(0)
+
 
 class Scratch(NamedTuple):
     nest: packs.NestPack
@@ -92,6 +94,17 @@ def make_nest(
         walk=reals(3, n_loops + 1, 2 * n_loops + 3), shift=ints(n_loops + 1, n_sides + 1),
         group=reals(2, packs.MAX_BUCKETS, 3),
     )  # fmt: skip
+
+
+def without_scratch(scratch: Scratch) -> Scratch:
+    """Return results without the arrays that only kernels need, which are by far the largest."""
+    nest, sparse, cost = scratch
+    buckets = nest.bucket[:, :, : nest.n_bucket.max()].copy()
+    nest = nest._replace(
+        bucket=buckets, key=_NO_INTS, order=_NO_INTS, served=_NO_INTS, span=_NO_INTS, shift=_NO_INTS,
+        walk=_NO_REALS,
+    )  # fmt: skip
+    return Scratch(nest, sparse._replace(list_k=_NO_INTS, list_p=_NO_REALS, list_lo=_NO_REALS), cost)
 
 
 def widen(nest: packs.NestPack, wide: packs.NestPack) -> packs.NestPack:

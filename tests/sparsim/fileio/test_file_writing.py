@@ -45,6 +45,20 @@ def test_interruption_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_files_that_need_not_last_appear_whole_without_a_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[int] = []
+    monkeypatch.setattr(os, "fsync", waits.append)
+    write_text(tmp_path / "text", "new", durable=False)
+    write_json(tmp_path / "json", [1], durable=False)
+    assert (tmp_path / "text").read_text(encoding="utf-8") == "new"
+    assert {path.name for path in tmp_path.iterdir()} == {"text", "json"}
+    assert not waits
+    write_text(tmp_path / "text", "newer")
+    assert len(waits) == 1
+
+
 def test_text_is_utf_8_as_it_is(tmp_path: Path) -> None:
     write_text(tmp_path / "file", "GL\u03a9B\r\n\udcff\n")
     assert (tmp_path / "file").read_bytes() == b"GL\xce\xa9B\r\n\\udcff\n"
@@ -92,9 +106,10 @@ def test_json_holds_numbers_of_numpy_and_kinds_of_text(tmp_path: Path) -> None:
         "nan": np.float64("nan"),
         "count": np.int64(3),
         "text": Version("2.0"),
+        "range": range(2),
     }
     write_json(tmp_path / "file.json", content)
     found = json.loads((tmp_path / "file.json").read_text(encoding="utf-8"))
-    assert found == {"real": 0.5, "nan": None, "count": 3, "text": "2.0"}
+    assert found == {"real": 0.5, "nan": None, "count": 3, "text": "2.0", "range": [0, 1]}
     with pytest.raises(TypeError):
         write_json(tmp_path / "file.json", object())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from operator import attrgetter
 from typing import Any
@@ -20,6 +21,7 @@ from sparsim.errors import MappingError, SparsimError, SpecError
 from sparsim.model import arrays as packs
 from sparsim.model.evaluate import evaluate, evaluate_batch
 from sparsim.model.frozen import Frozen
+from sparsim.model.result import Deferred
 from sparsim.records import Density, LevelMapping, Mapping, Nest, Option, Saf, SparsePolicy
 from validation.random_cases import draw_case
 
@@ -229,3 +231,30 @@ def test_words_take_their_time_where_nothing_is_left_to_compute() -> None:
     reads = sum(tensor.reads.actual for tensor in glb.tensors)
     writes = sum(tensor.fills.actual + tensor.updates.actual for tensor in glb.tensors)
     assert result.cycles == max(-(-reads // 4), -(-writes // 4)) > 0
+
+
+def test_results_of_levels_are_decoded_when_they_are_looked_at() -> None:
+    calls = []
+
+    def compute() -> tuple[int, ...]:
+        calls.append(1)
+        return 1, 2, 3
+
+    found = Deferred(compute)
+    assert not calls
+    assert (len(found), found[0], found[::-1], list(reversed(found))) == (3, 1, (3, 2, 1), [3, 2, 1])
+    assert found == (1, 2, 3)
+    assert found == Deferred(lambda: (1, 2, 3))
+    assert found != (1, 2)
+    assert (repr(found), hash(found)) == ("(1, 2, 3)", hash((1, 2, 3)))
+    assert pickle.loads(pickle.dumps(found)) == (1, 2, 3)
+    assert calls == [1]
+
+
+def test_evaluations_are_the_same_whether_or_not_they_were_looked_at() -> None:
+    seen = evaluate(*matmul().given)
+    assert (seen.storage[0].name, len(seen.networks)) == ("spad", 3)
+    assert evaluate(*matmul().given) == seen
+    assert pickle.loads(pickle.dumps(evaluate(*matmul().given))) == seen
+    assert evaluate(*matmul().given).to_dict() == seen.to_dict()
+    assert [level["name"] for level in seen.to_dict()["storage"]] == [level.name for level in seen.storage]
