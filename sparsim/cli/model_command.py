@@ -78,7 +78,10 @@ def model(
 
     def evaluate_into(paths: tuple[str, ...], folder: Path, say: Say) -> tuple[Evaluation, str]:
         evaluated = evaluate_files(paths, accounting, masks, layer, reading, say)
-        return evaluated[2], _write(folder, *evaluated, dialect, say, timeloop_files=timeloop_files)
+        written = _write(
+            folder, *evaluated, dialect, say, timeloop_files=timeloop_files, durable=cases is None
+        )
+        return evaluated[2], written
 
     if cases is not None:
         run_batch(cases, output, evaluate_into, as_json=as_json)
@@ -126,15 +129,19 @@ def _write(
     say: Say,
     *,
     timeloop_files: bool,
+    durable: bool,
 ) -> str:
-    """Write the output files of one evaluation. Returns a description of each file and its path."""
+    """Write the output files of one evaluation. Returns a description of each file and its path.
+
+    A batch does not wait for the disk after each file, which takes as long as an evaluation.
+    """
     from sparsim.files.timeloop.stats_dialect import stats_text
     from sparsim.files.timeloop.stats_writer import wrapped_counts
 
     folder.mkdir(parents=True, exist_ok=True)
     stats, result = folder / "sparsim.stats.txt", folder / "sparsim.result.json"
-    write_text(stats, stats_text(evaluation, dialect))
-    write_json(result, evaluation)
+    write_text(stats, stats_text(evaluation, dialect), durable=durable)
+    write_json(result, evaluation, durable=durable)
     say(wrapped_counts(evaluation))
     written = f"{stats} and {result}"
     if timeloop_files:

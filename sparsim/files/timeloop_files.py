@@ -50,6 +50,8 @@ def load_files(
             texts[name], shown[name] = renderer.render(name, texts[name]), name + RENDERED
     files = [(shown[name], _parse(name, texts[name], shown[name])) for name in names]
     for name, (_, document) in zip(names, files, strict=True):
+        if CUSTOM_FUNCTIONS not in texts[name]:
+            continue
         searched = renderer.searched.get(name, ()) if renderer is not None else ()
         find_custom_functions(document, [Path(name).parent, *searched, *map(Path, include)])
     if renderer is not None and renderer.functions:
@@ -78,7 +80,7 @@ def _parse_yaml(text: str, name: str) -> YamlMap:
         return parse_tagged(text, name)  # errors name this file
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _kept_yaml(text: str) -> YamlMap:
     return parse_tagged(text, "")
 
