@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparsim.cli.chip_batch_and_mapping import in_batches, mapping_line, parameters_of
 from sparsim.cli.chip_comparison_command import check_same_layers, others_of, show_comparison
-from sparsim.cli.common_options import folder_option, layer_option
+from sparsim.cli.common_options import batch_option, folder_option, layer_option
 from sparsim.cli.input_files import file_names
 from sparsim.cli.json_output import json_option, print_json
 from sparsim.cli.matrix_products import run_products
@@ -35,8 +36,14 @@ OBJECTIVES = ("delay", "energy", "edp")
 @click.argument("inputs", metavar="WORKLOAD|MATRIX...", nargs=-1, required=True)
 @layer_option
 @click.option(
-    "--objective", type=click.Choice(OBJECTIVES), show_default=OBJECTIVES[0], help="What to minimize."
-)
+    "--objective", type=click.Choice(OBJECTIVES), show_default="the chip's: edp on Eyeriss v1, else delay",
+    help="What to minimize.",
+)  # fmt: skip
+@batch_option(text="the workload's")
+@click.option(
+    "--mapping", "mapping_name", metavar="NAME|FILE",
+    help="Row-stationary parameters of layers, in place of the best ones.",
+)  # fmt: skip
 @click.option(
     "--dram-gb-per-s", type=float, show_default="the chip's; presets have no limit",
     help="Off-chip bandwidth.",
@@ -57,6 +64,8 @@ def chip(
     inputs: tuple[str, ...],
     layer: str | None,
     objective: str | None,
+    batch: int | None,
+    mapping_name: str | None,
     dram_gb_per_s: float | None,
     with_eyexam: bool,
     with_explanation: bool,
@@ -84,7 +93,11 @@ def chip(
     from sparsim.report.chip_rows import document
 
     tables = {"--eyexam": with_eyexam, "--explain": with_explanation}
-    of_chips = {"--objective": objective, "--dram-gb-per-s": dram_gb_per_s, **tables, "--compare": compared}
+    of_sets = {"--batch": batch, "--mapping": mapping_name}
+    of_chips = {
+        "--objective": objective, "--dram-gb-per-s": dram_gb_per_s, **of_sets, **tables,
+        "--compare": compared,
+    }  # fmt: skip
     documents = load_named(chip_name)
     if any(map(is_matrix_file, inputs)):
         _check_options("matrices", {**of_chips, "--layer": layer})
@@ -99,22 +112,25 @@ def chip(
         _run_machine(machine, workload, layers, output, as_json=as_json)
         return
     if compared:
-        _check_options("--compare", tables)
+        _check_options("--compare", {**of_sets, **tables})
         chips = others_of(compared, chip_name, workload_name)
-        _run_comparison(chips, layer, objective or OBJECTIVES[0], dram_gb_per_s, output, as_json=as_json)
+        _run_comparison(chips, layer, objective, dram_gb_per_s, output, as_json=as_json)
         return
     hardware = _chip(chip_name, dram_gb_per_s)
     found_chip = hardware.chip
-    layers, names = tuple(map(with_counted_densities, layers)), file_names(layers)
-    objective = objective or OBJECTIVES[0]
-    network = _plan(hardware, layers, objective)
+    given = parameters_of(mapping_name, found_chip, layers, workload.layers)
+    layers, names = in_batches(map(with_counted_densities, layers), batch), file_names(layers)
+    network = _plan(hardware, layers, objective, given)
     bounds = [eyexam(found_chip, found) for found in network.layers]
-    found = document(network, bounds, workload, objective)  # type: ignore[arg-type]
+    found = document(network, bounds, workload, objective or found_chip.spec.objective)  # type: ignore[arg-type]
     if as_json:
         print_json(found)
     else:
         echo(f"{workload.name} on {found_chip.name}; EDP in J x cycles, with DRAM")
-        _print_tables(network, bounds if with_eyexam else None, with_explanation, one_layer=layer is not None)
+        if given is not None:
+            echo(mapping_line(given, layers, str(mapping_name)))
+        what = "layers" if layer else "inferences" if batch is None else f"batches of {batch}"
+        _print_tables(network, bounds if with_eyexam else None, with_explanation, what)
         echo(named_values(error_bar_lines(found["error_bars"])))
     if output is not None:
         folder = output
@@ -171,8 +187,9 @@ def _run_comparison(
     check_same_layers([(label, [each.name for each in layers]) for label, _, _, layers in loaded])
     found = []
     for label, hardware, workload, layers in loaded:
-        network = _plan(hardware, tuple(map(with_counted_densities, layers)), objective)
-        costs = uncertain_network(network, assumed_tensors(workload), objective)
+        wanted = objective or hardware.chip.spec.objective
+        network = _plan(hardware, tuple(map(with_counted_densities, layers)), wanted)
+        costs = uncertain_network(network, assumed_tensors(workload), wanted)
         found.append(ComparedChip(label, workload.name, network, costs))
     show_comparison(found, output, as_json=as_json)
 
@@ -208,7 +225,7 @@ def _run_machine(
 
 
 def _print_tables(
-    network: NetworkEvaluation, bounds: Bounds | None, with_explanation: bool, *, one_layer: bool
+    network: NetworkEvaluation, bounds: Bounds | None, with_explanation: bool, what: str
 ) -> None:
     from sparsim.report.chip_explanation import explanation
 
@@ -221,7 +238,7 @@ def _print_tables(
     if bounds is not None:
         echo("\nlower bounds of the cycles as restrictions are added one by one (Eyexam)")
         results().print(_eyexam(network, bounds))
-    echo("\n" + _totals(network, one_layer=one_layer))
+    echo("\n" + _totals(network, what))
 
 
 def _chip(name: str, dram_gb_per_s: float | None) -> EyerissChip:
@@ -236,10 +253,12 @@ def _chip(name: str, dram_gb_per_s: float | None) -> EyerissChip:
     return EyerissChip(found)
 
 
-def _plan(hardware: EyerissChip, layers: Sequence[Layer], objective: Any) -> NetworkEvaluation:
+def _plan(
+    hardware: EyerissChip, layers: Sequence[Layer], objective: Any, given: Any = None
+) -> NetworkEvaluation:
     with layers_done(len(layers)) as progress:
         try:
-            return hardware.evaluate(layers, objective=objective, progress=progress)
+            return hardware.evaluate(layers, objective=objective, progress=progress, parameters=given)
         except MappingError as error:  # names the layer
             fail("sparsim", str(error), 1)
 
@@ -292,11 +311,10 @@ def _uj(energy_pj: float) -> str:
     return f"{energy_pj / 1e6:,.3f}"
 
 
-def _totals(network: NetworkEvaluation, *, one_layer: bool) -> str:
+def _totals(network: NetworkEvaluation, what: str) -> str:
     from sparsim.report.chip_rows import totals
 
     found, clock = totals(network), network.chip.spec.clock_mhz
-    what = "layers" if one_layer else "inferences"
     area = "not estimated"
     if "area_um2" in found:
         share = f", NoC {found['noc_area_share']:.1%}" if "noc_area_share" in found else ""

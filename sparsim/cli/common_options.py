@@ -68,11 +68,11 @@ def cache_option(default: str) -> Decorator:
     )  # fmt: skip
 
 
-def batch_option(default: int) -> Decorator:
-    """--batch of the commands that write workloads."""
+def batch_option(default: int | None = None, text: str | None = None) -> Decorator:
+    """--batch of a workload; `text` describes a default that is not a number."""
     return click.option(
-        "--batch", type=AT_LEAST_1, default=default, show_default=True, help="Batch size of the workload (N)."
-    )
+        "--batch", type=AT_LEAST_1, help="Batch size of the workload (N).", **shown_default(default, text)
+    )  # fmt: skip
 
 
 def input_option(metavar: str) -> Decorator:

@@ -9,6 +9,7 @@ fastest one with the objective "delay". An additional zero therefore never costs
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -50,6 +51,7 @@ from sparsim.machines.eyeriss.layer_lowering import lowered
 from sparsim.machines.eyeriss.plan_layer import best_mapping
 from sparsim.records import Density, Layer, Mapping, macs
 from sparsim.records.objective import Objective, ObjectiveName, objective_names, objective_value
+from sparsim.records.row_stationary import RowStationary
 
 REFERENCES = (1.0, 0.5, 0.2, 0.05)  # densities of weights, with the layer's own inputs; 1 is for all dense
 
@@ -175,8 +177,9 @@ class EyerissChip(Hardware):
         return as_costs(bound_on_chip(self.chip, layer) for layer in layers)
 
     def evaluate(
-        self, layers: Sequence[Layer], *, objective: Objective | None = None, progress: Progress | None = None
-    ) -> NetworkEvaluation:
+        self, layers: Sequence[Layer], *, objective: Objective | None = None,
+        progress: Progress | None = None, parameters: Dict[str, RowStationary] | None = None,
+    ) -> NetworkEvaluation:  # fmt: skip
         """Compute the costs of layers as `cost` does, with all details of each layer on the chip.
 
         Parameters
@@ -189,6 +192,9 @@ class EyerissChip(Hardware):
             are equal by the first.
         progress : callable, optional
             Called with the name of each layer when it is done.
+        parameters : dict of str to RowStationary, optional
+            Parameters of mappings by the name of the layer, such as published ones, in place of the best
+            ones.
 
         Returns
         -------
@@ -200,7 +206,7 @@ class EyerissChip(Hardware):
         SpecError
             If layers or objective do not fit the chip.
         MappingError
-            If a layer has no mapping.
+            If a layer has no mapping, or if parameters do not fit.
         """
         name = objective_names(objective or self.chip.spec.objective)[0]
 
@@ -208,7 +214,7 @@ class EyerissChip(Hardware):
             if progress is not None:
                 progress(found.layer.name)
 
-        return plan_network(self.chip, layers, name, tell)  # type: ignore[arg-type]
+        return plan_network(self.chip, layers, name, tell, parameters)  # type: ignore[arg-type]
 
 
 def layer_cost(layer: Layer, found: ChipEvaluation) -> LayerCost:

@@ -83,6 +83,6 @@ def _check(chip: Chip, layer: Layer, dims: ConvDims, sets: Sets) -> None:
     for name, value, most, what in limits:
         if value > most:
             raise MappingError(
-                f"layer {layer.name}: {name} must be at most the {most} {what}, got {value}",
+                f"layer {layer.name}: {name} must be at most the number of {what}, {most}, got {value}",
                 need=value, have=most,
             )  # fmt: skip

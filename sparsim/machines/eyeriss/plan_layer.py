@@ -18,6 +18,7 @@ from sparsim.machines.eyeriss.chip import Chip
 from sparsim.machines.eyeriss.compression import ROLES, is_compressed, stored_ways
 from sparsim.machines.eyeriss.conv_dims import ConvDims, conv_dims
 from sparsim.machines.eyeriss.cost_arrays import Costs, handing_over
+from sparsim.machines.eyeriss.given_parameters import row_stationary_mapping
 from sparsim.machines.eyeriss.layer_cost import (
     ChipEvaluation,
     best_stored,
@@ -34,6 +35,7 @@ from sparsim.machines.eyeriss.row_stationary_spreads import Spreads, spreads
 from sparsim.records import Layer, Mapping
 from sparsim.records.layer_counts import words
 from sparsim.records.objective import ObjectiveName
+from sparsim.records.row_stationary import RowStationary
 
 KEEP = 12  # candidates whose orders of passes are always evaluated
 MOST_KEPT = 96  # most candidates that are evaluated because they might be faster than the best
@@ -51,7 +53,9 @@ class _Candidates(NamedTuple):
     cycles: Reals
 
 
-def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName | None = None) -> ChipEvaluation:
+def plan_layer(
+    chip: Chip, layer: Layer, objective: ObjectiveName | None = None, parameters: RowStationary | None = None
+) -> ChipEvaluation:
     """Find the best mapping and storage of a layer.
 
     A layer that the chip cannot run is planned as the one that it is lowered to.
@@ -65,6 +69,8 @@ def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName | None = None)
     objective : str, optional
         What the plan minimises: cycles ("delay"), "energy" with DRAM, or their product ("edp"); by default
         the objective of the chip, which is "delay" unless its dataflow is "row-stationary".
+    parameters : RowStationary, optional
+        Parameters of the mapping, such as published ones, in place of the best ones.
 
     Returns
     -------
@@ -75,10 +81,13 @@ def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName | None = None)
     SpecError
         If the tensors are none of a convolution's.
     MappingError
-        If nothing fits the chip.
+        If nothing fits the chip, or if given parameters do not.
     """
     layer = lowered(chip, layer)
-    stored, mapping = best_mapping(chip, layer, objective or chip.spec.objective)
+    if parameters is not None:
+        stored, mapping = layer, row_stationary_mapping(chip, layer, parameters)
+    else:
+        stored, mapping = best_mapping(chip, layer, objective or chip.spec.objective)
     return evaluate_stored(chip, stored, mapping)._replace(layer=layer)
 
 

@@ -1,7 +1,7 @@
 """All layers of a network on a chip, one after the other."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -13,6 +13,7 @@ from sparsim.model.result import ratio
 from sparsim.records import Layer
 from sparsim.records.layer_counts import macs
 from sparsim.records.objective import ObjectiveName
+from sparsim.records.row_stationary import RowStationary
 
 
 class NetworkEvaluation(NamedTuple):
@@ -80,6 +81,7 @@ def plan_network(
     layers: Iterable[Layer],
     objective: ObjectiveName | None = None,
     progress: Callable[[ChipEvaluation], None] | None = None,
+    parameters: Mapping[str, RowStationary] | None = None,
 ) -> NetworkEvaluation:
     """Plan every layer of a network; equal layers are planned once.
 
@@ -94,6 +96,8 @@ def plan_network(
         the objective of the chip.
     progress : callable, optional
         Called with the `ChipEvaluation` of each layer when it is done.
+    parameters : dict of str to RowStationary, optional
+        Parameters of mappings by the name of the layer, in place of the best ones.
 
     Returns
     -------
@@ -105,11 +109,12 @@ def plan_network(
         For the same reasons as `plan_layer`.
     """
     found: list[ChipEvaluation] = []
-    known: dict[str, ChipEvaluation] = {}
+    known: dict[tuple[str, RowStationary | None], ChipEvaluation] = {}
     for layer in layers:
-        key = layer.anonymous().digest()
+        given = (parameters or {}).get(layer.name)
+        key = layer.anonymous().digest(), given
         if key not in known:
-            known[key] = plan_layer(chip, layer, objective)
+            known[key] = plan_layer(chip, layer, objective, given)
         equal = known[key]
         named, stored = (replace(each, name=layer.name) for each in (equal.layer, equal.stored))
         found.append(equal._replace(layer=named, stored=stored))

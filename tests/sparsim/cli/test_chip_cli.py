@@ -261,3 +261,34 @@ def test_masks_count_as_the_fractions_of_their_nonzeros(run: Run) -> None:
         assert not code
         found.append(json.loads(out))
     assert found[0] == found[1]
+
+
+def test_published_mappings_take_the_place_of_the_best_ones(run: Run) -> None:
+    args = ("chip", "eyeriss_v1_168", "alexnet", "--batch", "4", "--layer", "conv2")
+    code, out, _ = run(*args, "--mapping", "eyeriss_v1_alexnet", "-o", "out")
+    assert code in (0, None)
+    assert names(out, "conv2 eyeriss_v1_alexnet layers/s")
+    given = json.loads(Path("out/chip.result.json").read_text())
+    assert (given["objective"], given["layers"][0]["cycles"]) == ("edp", 7_606_272)
+    assert given["layers"][0]["bounds"]["N"] == 4
+    assert json.loads(run(*args, "--json")[1])["layers"][0]["cycles"] == 7_452_672
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (("eyeriss_v1_168", "alexnet", "--mapping", "eyeriss_v1_alexnets"), 2, "mapping eyeriss_v1_alexnet"),
+        (("eyeriss_v1_168", "vgg16", "--mapping", "eyeriss_v1_alexnet"), 2, "conv1 conv5_1"),
+        (("eyeriss_v2", "alexnet", "--mapping", "eyeriss_v1_alexnet"), 2, "eyeriss_v2 row-stationary"),
+        (("eyeriss_v1_168", "alexnet", "--mapping", "net.yaml"), 2, "net.yaml row_stationary"),
+        (("eyeriss_v1_168", "alexnet", "--mapping", "eyeriss_v1_alexnet"), 1, "conv3 n images 1 4"),
+        (("eyeriss_v1_168", "pointnet2_study", "--batch", "2"), 2, "--batch N 2"),
+        (("eie", "eie_fc", "--batch", "2", "--mapping", "m.yaml"), 2, "--batch --mapping eie"),
+    ],
+)
+def test_mappings_and_batches_that_do_not_fit_are_refused(
+    run: Run, args: tuple[str, ...], code: int, message: str
+) -> None:
+    found, out, err = run("chip", *args)
+    assert (found, out, err.count("\n")) == (code, "", 1)
+    assert names(err, f"sparsim: error: {message}")

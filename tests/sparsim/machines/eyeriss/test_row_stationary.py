@@ -215,8 +215,8 @@ def test_run_lengths_of_random_zeros(density: float) -> None:
     ("changes", "words"),
     [
         ({"t": 4, "m": 64}, "no place"),
-        ({"n": 5}, "n at most 4 images"),
-        ({"e": 14}, "e at most 13 output rows"),
+        ({"n": 5}, "n at most images, 4"),
+        ({"e": 14}, "e at most output rows, 13"),
         ({"p": 25, "m": 50}, "p psum spad"),
         ({"q": 5}, "q times 3 iact spad"),
         ({"q": 4, "p": 19, "m": 38}, "p times q filter spad"),
