@@ -71,7 +71,9 @@ def error_bar_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def shown_bar(bar: ErrorBar) -> str:
-    """Return "+/- 5 %", or both sides where they differ."""
+    """Return "+/- 5 %", or both sides where they differ; nothing is known to change what has no bar."""
+    if bar.low == bar.high:
+        return "(no error bar)"
     plus, minus = f"{100 * bar.plus:.1f}", f"{100 * bar.minus:.1f}"
     return f"+/- {plus} %" if plus == minus else f"+{plus} % -{minus} %"
 

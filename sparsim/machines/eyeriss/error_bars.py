@@ -8,7 +8,7 @@ but layers with assumed densities.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -150,10 +150,13 @@ def totals_of(layers: Sequence[LayerParts]) -> Reals:
     return np.array(rows, np.float64).reshape(-1, len(Totals._fields))
 
 
-def uncertain_layers(chip: Chip, layers: Sequence[LayerParts]) -> UncertainNetwork:
+def uncertain_layers(
+    chip: Chip, layers: Sequence[LayerParts], plain: Collection[int] = ()
+) -> UncertainNetwork:
     """Return layers with the uncertainties of component energies and of the time of the PEs.
 
-    A clock that runs longer takes more energy in proportion.
+    A clock that runs longer takes more energy in proportion. The time of layers whose numbers are in `plain`
+    is exact, because nothing is compressed there and so nothing is skipped.
     """
     found = []
     for uncertainty in energy_uncertainties(chip):
@@ -163,7 +166,10 @@ def uncertain_layers(chip: Chip, layers: Sequence[LayerParts]) -> UncertainNetwo
         ])  # fmt: skip
         found.append(Sensitivity(uncertainty, -change, change))
     if skips_zeros(chip):
-        rows = [(cycles, energy.get(CLOCK, 0.0), 0.0) for cycles, energy in layers]
+        rows = [
+            (cycles, energy.get(CLOCK, 0.0), 0.0) if i not in plain else (0.0,) * 3
+            for i, (cycles, energy) in enumerate(layers)
+        ]
         change = WINDOWS.relative * np.array(rows, np.float64).reshape(-1, len(Totals._fields))
         found.append(Sensitivity(WINDOWS, -change, change, independent=True))
     return UncertainNetwork(totals_of(layers), found)
@@ -189,7 +195,8 @@ def uncertain_network(
     -------
     UncertainNetwork
     """
-    nominal, found = uncertain_layers(network.chip, [parts_of(found) for found in network.layers])
+    plain = [i for i, found in enumerate(network.layers) if "compressed" not in found.storage.values()]
+    nominal, found = uncertain_layers(network.chip, list(map(parts_of, network.layers)), plain)
     found = list(found)
     for tensor, uncertainty in DENSITIES.items():
         known: dict[tuple[str, float], Reals] = {}

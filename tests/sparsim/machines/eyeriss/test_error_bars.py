@@ -19,6 +19,7 @@ from sparsim import SpecError, dump
 from sparsim.files.sparsim_yaml import load_workload, workload_names
 from sparsim.machines.eyeriss import Chip, NetworkEvaluation, evaluate_chip, load_chip, plan_network
 from sparsim.machines.eyeriss.error_bars import (
+    ErrorBar,
     Sensitivity,
     Totals,
     UncertainNetwork,
@@ -37,7 +38,7 @@ from sparsim.machines.eyeriss.uncertainties import (
     energy_uncertainties,
 )
 from sparsim.records import Density, Workload
-from sparsim.report.chip_error_bars import error_bars_document
+from sparsim.report.chip_error_bars import error_bars_document, shown_bar
 
 ROOT = Path(__file__).parents[4]
 SMALL = small_chip()
@@ -135,6 +136,16 @@ def test_time_is_uncertain_where_zeros_are_skipped() -> None:
     dense = load_chip("eyeriss_v1_5")
     layers = [parts_of(found) for found in planned().layers]
     assert WINDOWS not in [each.uncertainty for each in uncertain_layers(dense, layers).changes]
+
+
+def test_time_is_exact_where_nothing_is_compressed() -> None:
+    layers = [LAYERS[0], replace(conv(M=4, C=4, P=4), name="dense")]
+    found = uncertain_network(plan_network(SMALL, layers), {}, "delay")
+    (change,) = [each for each in found.changes if each.uncertainty == WINDOWS]
+    assert change.high[0, CYCLES] > 0
+    assert not change.high[1].any()
+    assert shown_bar(error_bar(lambda total: total.cycles, found.layer(1))) == "(no error bar)"
+    assert shown_bar(ErrorBar(100.0, 90.0, 105.0)) == "+5.0 % -10.0 %"
 
 
 def test_assumed_densities_are_halved_and_doubled() -> None:
