@@ -8,6 +8,7 @@ import torch
 import gmp
 from gmp.channels import ChannelGroups, ChannelPenalty
 from gmp.energy import BudgetSchedule, EnergyMonitor, EnergyScore
+from gmp.targets import PRUNABLE
 from pointnet.classifiers import Classifier
 from pointnet.data import Clouds
 from pointnet.device_names import device_of
@@ -86,7 +87,8 @@ def pruning_of(
     Returns
     -------
     Schedule or RunningRecipe or BudgetSchedule or None
-        The object to call after every training step, or None if the settings prune nothing.
+        The object to call after every training step, or None if the settings prune nothing and the network
+        does not start with zeros.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def pruning_of(
         return running
     plan = settings.pruning
     if plan is None:
-        return None
+        return None if settings.start is None else _kept_zeros(model, optimizer, monitor)
     if plan.of_channels:
         pruner: gmp.Pruner = _channel_pruner(plan, model, optimizer)
         return _scheduled(plan, pruner, steps_per_epoch, monitor)
@@ -118,6 +120,18 @@ def pruning_of(
         min_density=plan.min_density,
     )  # fmt: skip
     return _scheduled(plan, pruner, steps_per_epoch, monitor)
+
+
+def _kept_zeros(
+    model: Classifier, optimizer: torch.optim.Optimizer, monitor: EnergyMonitor | None
+) -> gmp.Schedule | None:
+    """Keep the zeros of a network that was pruned before; None if its weights have none."""
+    if all(bool(target.weight.all()) for target in gmp.select(model, PRUNABLE)):
+        return None
+    pruner = gmp.Pruner(model, optimizer)
+    if monitor is not None:
+        monitor.pruner = pruner
+    return gmp.ConstantSchedule(pruner, final=pruner.sparsity, unit="step")
 
 
 def _channel_pruner(plan: Pruning, model: Classifier, optimizer: torch.optim.Optimizer) -> gmp.ChannelPruner:

@@ -84,6 +84,12 @@ def test_sensitivity_one_shot_and_training_on(run: Run, trained: Path, tmp_path:
     )
     assert code == 0, err
     assert zeros(tmp_path / "on") == pytest.approx(0.7, abs=1e-4)
+    code, _, err = run("train", "-o", tmp_path / "tuned", *quick, "--start", pruned)
+    assert code == 0, err
+    assert zeros(tmp_path / "tuned") == zeros(pruned)
+    assert json.loads((tmp_path / "tuned/result.json").read_text())["sparsity"] == pytest.approx(
+        0.7, abs=1e-4
+    )
 
 
 def test_costs_of_hardware_are_columns(run: Run, trained: Path, tmp_path: Path) -> None:
