@@ -39,8 +39,8 @@ def workload(request) -> Workload:
 
 def test_names():
     assert workload_names() == (
-        "alexnet", "alexnet_sparse", "eie_fc", "googlenet", "mobilenet_v1_050_128",
-        "mobilenet_v1_050_128_sparse", "mobilenet_v1_100_224", "mobilenet_v2_100_224",
+        "alexnet", "alexnet_sparse", "alexnet_sparse_energy_aware", "eie_fc", "googlenet",
+        "mobilenet_v1_050_128", "mobilenet_v1_050_128_sparse", "mobilenet_v1_100_224", "mobilenet_v2_100_224",
         "pointnet2_half_modelnet10_gmp90", "pointnet2_small", "pointnet2_small_energy90",
         "pointnet2_small_gmp90", "pointnet2_study", "pointnet2_study_modelnet10", "pointnet2_study_sparse",
         "resnet50", "sparse_resunet_sphere", "squeezenet_v1_0", "vgg16",
@@ -60,7 +60,7 @@ def test_every_density_says_where_it_comes_from(workload):
         parts = [part.split() for part in str(workload.provenance[layer.name]).split(", ")]
         assert [name for name, _ in parts] == ["Weights", "Inputs", "Outputs"]
         for _, word in parts:
-            assert word in ("seen", "derived", "assumed")
+            assert word in ("seen", "derived", "assumed", "remembered")
             assert workload.provenance[word]
     facts = set(workload.provenance) - {layer.name for layer in workload.layers}
     assert "shapes" in facts
@@ -78,7 +78,7 @@ def test_each_layer_reads_the_channels_that_the_one_before_wrote(workload):
         assert reads in ((wrote, wrote + 3) if points else (wrote, 36 * wrote, 49 * wrote))
 
 
-@pytest.mark.parametrize("name", ["alexnet", "alexnet_sparse"])
+@pytest.mark.parametrize("name", ["alexnet", "alexnet_sparse", "alexnet_sparse_energy_aware"])
 def test_alexnet_has_the_published_operations(name):
     layers = load_workload(name).layers
     assert sum(map(macs, layers[:5])) == 665_784_864
@@ -108,6 +108,24 @@ def test_vgg16_has_the_published_operations_and_zeros():
     assert rounded == [0.26, 5.55, 2.77, 5.55, 2.77, 5.55, 5.55, 2.77, 5.55, 5.55, 1.39, 1.39, 1.39]
     zeros = [round(100 * (1 - layer.density("Inputs").density), 1) for layer in layers[:13]]
     assert zeros == [1.6, 47.7, 24.8, 38.7, 39.7, 58.1, 58.7, 64.3, 74.7, 85.4, 79.4, 87.4, 88.5]
+
+
+def test_energy_aware_pruning_leaves_fewer_weights_and_the_same_activations():
+    sparse, other = (load_workload(f"alexnet_sparse{end}").layers for end in ("", "_energy_aware"))
+    kept = [layer.density("Weights").density * words(layer, "Weights") for layer in other]
+    assert sum(kept) == pytest.approx(5.78e6, rel=2e-3)
+    for one, two in zip(sparse, other, strict=True):
+        assert all(one.density(name) == two.density(name) for name in ("Inputs", "Outputs"))
+    zeros = [round(100 * (1 - layer.density("Weights").density)) for layer in other]
+    assert zeros == [83, 92, 91, 81, 74, 92, 91, 78]
+
+
+def test_dense_mobilenet_has_the_activations_of_the_sparse_one():
+    """A stand-in, because those of the dense network are not known."""
+    dense, sparse = (load_workload(name).layers for name in MOBILENETS)
+    for one, two in zip(dense, sparse, strict=True):
+        assert one.density("Weights").density == 1.0
+        assert all(one.density(name) == two.density(name) for name in ("Inputs", "Outputs"))
 
 
 @pytest.mark.parametrize("name", MOBILENETS)
