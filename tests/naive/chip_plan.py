@@ -67,9 +67,10 @@ def costs(
 ) -> tuple[float, float] | None:
     """Energy with DRAM and cycles at densities of weights and inputs; None where the mapping does not fit."""
     most = {n: 0.9999 if n in compressible and n not in plain else 1.0 for n in ("Weights", "Inputs")}
+    least = 0.001 if "Weights" in compressible else 0.0
     for shift in (1.0, 0.99, 0.98):
         densities = {
-            "Weights": Density(density=min(weights, most["Weights"])),
+            "Weights": Density(density=min(max(weights, least), most["Weights"])),
             "Inputs": Density(density=min(inputs * shift, most["Inputs"])),
         }
         try:

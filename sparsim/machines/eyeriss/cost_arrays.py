@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsim.errors import SpecError
-from sparsim.machines.eyeriss.chip import DRAM, IACT_GLB, LEVELS, PSUM_GLB, Chip
-from sparsim.machines.eyeriss.compression import ROLES
+from sparsim.machines.eyeriss.chip import DRAM, IACT_GLB, LEVELS, PSUM_GLB, WEIGHT_SPAD, Chip
+from sparsim.machines.eyeriss.compression import OPERANDS, ROLES
+from sparsim.machines.eyeriss.csc_words import pairs_per_nonzero, words_per_nonzero
 from sparsim.machines.eyeriss.filter_loading import loading, waiting
 from sparsim.machines.eyeriss.pe.pe_estimate import PEEstimate
 from sparsim.machines.eyeriss.row_stationary_nest import KEPT
@@ -51,7 +52,9 @@ class Ports(NamedTuple):
 class Costs(NamedTuple):
     """Costs of n cases; every array is (n,). See `ChipEvaluation`."""
 
-    words: dict[str, Reals]  # distinct words by kind that leave the GLB, or enter and leave it for psums
+    # distinct words by kind that leave the GLB, or enter and leave it for psums; compressed ones with what
+    # their format adds
+    words: dict[str, Reals]
     time: dict[str, Reals]
     cycles: Reals
     energy_pj: dict[str, Reals]
@@ -103,9 +106,10 @@ def costs_of(
     }
     words: dict[str, Reals] = {}
     time: dict[str, Reals] = {}
+    stored = {role: _stored(chip, pe, ports, role, words_per_nonzero) for role in OPERANDS}
     for role, dataspace in ROLES.items():
         moved = by_level[_LEAVES_FROM[role]][dataspace].astype(np.float64)
-        words[role] = moved[:, READ] + moved[:, UPDATE] if role == "psum" else moved[:, READ]
+        words[role] = moved[:, READ] + moved[:, UPDATE] if role == "psum" else moved[:, READ] * stored[role]
         half = 2.0 if role == "psum" else 1.0  # psums enter and leave through separate ports
         time[role] = words[role] / half / ports[role].words_per_cycle
     time["weight"] = loading(chip.spec, words["weight"], passes, ports["weight"].words_per_cycle)
@@ -113,7 +117,7 @@ def costs_of(
         pe.cycles + handing_over(chip, pe, filters) + passes * chip.spec.pe.fill_cycles + time["weight"]
     )
     dram_bytes, as_wide_as_widest = (
-        _dram_bytes(chip, by_level[DRAM], ports, packed) for packed in (True, False)
+        _dram_bytes(chip, by_level[DRAM], ports, given) for given in (stored, None)
     )
     time["DRAM"] = np.zeros_like(dram_bytes)
     if chip.spec.dram_gb_per_s is not None:
@@ -128,6 +132,8 @@ def costs_of(
     cycles = np.ceil(total)
     energy = {level: level_pj[:, s + 1] for s, level in enumerate(LEVELS[::-1]) if KEPT[level]}
     dram_pj = energy.pop(DRAM) * dram_bytes / as_wide_as_widest
+    energy[WEIGHT_SPAD] = energy[WEIGHT_SPAD] * _stored(chip, pe, ports, "weight", pairs_per_nonzero)
+    energy[IACT_GLB] = energy[IACT_GLB] * stored["iact"]
     energy[COMPUTE] = level_pj[:, 0]
     energy[NOC] = _added([words[role] * ports[role].energy_pj_per_word for role in ROLES])
     energy[ADDRESSES] = _addresses(chip, pe)
@@ -163,13 +169,22 @@ def _addresses(chip: Chip, pe: PEEstimate) -> Reals:
     return _added(priced) if priced else np.zeros_like(pe.busy_cycles)
 
 
-def _dram_bytes(chip: Chip, moved: dict[str, Ints], ports: dict[str, Ports], packed: bool) -> Reals:
-    """Return the off-chip traffic, with `packed` as words are stored, else as wide as the widest."""
+def _stored(chip: Chip, pe: PEEstimate, ports: dict[str, Ports], role: str, per_nonzero: Any) -> Reals:
+    """Return what a word of an operand that the model counts takes, by one of the rules of `csc_words`."""
+    return np.where(ports[role].compressed, per_nonzero(chip.spec.pe, pe, role), 1.0)
+
+
+def _dram_bytes(
+    chip: Chip, moved: dict[str, Ints], ports: dict[str, Ports], stored: dict[str, Reals] | None
+) -> Reals:
+    """Return the off-chip traffic, as words are `stored`, or without it as wide as the widest."""
     word_bits = chip.architecture.storage[0].word_bits
     bits = np.zeros(len(next(iter(moved.values()))))
     for role, dataspace in ROLES.items():
         words = moved[dataspace][:, [READ, FILL, UPDATE]].sum(axis=1)
-        bits = bits + words * (ports[role].dram_bits if packed else word_bits)
+        width = word_bits if stored is None else ports[role].dram_bits * stored.get(role, 1.0)
+        bits = bits + words * width
+    return bits / 8
     return bits / 8
 
 

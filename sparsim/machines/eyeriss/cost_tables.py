@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sparsim.errors import MappingError
 from sparsim.machines.eyeriss.chip import Chip
 from sparsim.machines.eyeriss.compression import OPERANDS, ROLES, skips_zeros, travels_compressed
-from sparsim.machines.eyeriss.conv_dims import PSUMS
+from sparsim.machines.eyeriss.conv_dims import PSUMS, WEIGHTS
 from sparsim.machines.eyeriss.cost_arrays import Ports, Reals, costs_of
 from sparsim.machines.eyeriss.layer_cost import (
     delivery_of,
@@ -31,6 +31,7 @@ from sparsim.records import Layer, Mapping
 WEIGHT_NODES = (0.0, 0.1, 0.25, 0.45, 0.7, 1.0)
 INPUT_NODES = (0.0, 0.02, 0.05, 0.1, 0.17, 0.28, 0.42, 0.6, 0.8, 0.95, 1.0)
 ALMOST = 0.9999  # density of compressed tensors, because a tensor without zeros is not compressed
+LEAST = 0.001  # density of compressed weights in place of 0, at which the ends of columns remain
 LIMIT_STEPS = 12  # halvings in the search for the density up to which a mapping fits
 AT_ONCE = 6  # halvings that are done at once
 SHIFTS = (1.0, 0.99, 0.98)  # densities at which the model's rounding leaves too many operands are skipped
@@ -133,7 +134,8 @@ def _fits_plainly(
 def _stored(chip: Chip, wanted: Reals, plain: tuple[str, ...], shift: float) -> Reals:
     """Return densities of tensors as stored: 1 for uncompressed ones, and less for compressed ones."""
     most = [ALMOST if name in _compressible(chip) and name not in plain else 1.0 for name in _COLUMNS]
-    stored = np.minimum(wanted * [1.0, shift], most)
+    least = [LEAST if name == WEIGHTS and name in _compressible(chip) else 0.0 for name in _COLUMNS]
+    stored = np.clip(wanted * [1.0, shift], least, most)
     stored[:, [name in plain for name in _COLUMNS]] = 1.0
     return stored
 

@@ -44,7 +44,9 @@ class Flow(NamedTuple):
     """Words of one kind on the network."""
 
     delivery: Delivery
-    words: float  # distinct words that leave the GLB, or for psums enter and leave it
+    # distinct words that leave the GLB, or for psums enter and leave it; compressed ones with what their
+    # format adds
+    words: float
     cycles: float
 
     @property
@@ -152,7 +154,7 @@ def evaluate_chip(
         If the mapping is invalid, or does not fit however the layer is stored.
     """
     fitting = []
-    for stored in stored_ways(chip, layer):
+    for stored in stored_ways(chip, layer, tile_of(mapping)):
         try:
             fitting.append(evaluate_stored(chip, stored, mapping))
         except MappingError as error:

@@ -104,10 +104,11 @@ def _count(chip: Chip, layer: Layer, nests: Nests) -> BatchCounts:
 def _least(chip: Chip, layer: Layer, nests: Nests, counts: BatchCounts, ports: dict[str, Ports]) -> Costs:
     """Return costs that are too low by a billionth at most."""
     pe = _estimate(chip, layer, nests)
+    accesses = Accesses(*(number * SURELY for number in pe.accesses))
     least = pe._replace(
         cycles=pe.cycles * SURELY,
         busy_cycles=pe.busy_cycles * SURELY,
-        accesses=Accesses(*(number * SURELY for number in pe.accesses)),
+        accesses=accesses._replace(iact_data_writes=pe.accesses.iact_data_writes),  # costs divide by these
     )
     filters = nests.tile[:, 0]
     return costs_of(chip, layer, (counts.actual, counts.level_pj), ports, least, filters, nests.passes)

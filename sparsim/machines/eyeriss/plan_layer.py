@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from sparsim.errors import MappingError
 from sparsim.machines.eyeriss.chip import Chip
-from sparsim.machines.eyeriss.compression import ROLES, is_compressed, stored_ways
+from sparsim.machines.eyeriss.compression import OPERANDS, ROLES, is_compressed, stored_ways
 from sparsim.machines.eyeriss.conv_dims import ConvDims, conv_dims
 from sparsim.machines.eyeriss.cost_arrays import Costs, handing_over
+from sparsim.machines.eyeriss.csc_words import words_per_nonzero
 from sparsim.machines.eyeriss.given_parameters import row_stationary_mapping
 from sparsim.machines.eyeriss.layer_cost import (
     ChipEvaluation,
@@ -197,6 +198,8 @@ def _candidates(chip: Chip, layer: Layer, possible: Spreads) -> _Candidates:
     good = pe.fits & (pe.weight_overflow <= OVERFLOW)
     times = _times(dims, total, tiles)  # all outputs in one part
     alone = pe.cycles + handing_over(chip, pe, tiles[:, 0])
+    for role in (role for role in OPERANDS if is_compressed(chip, layer, role)):
+        ports[role] = ports[role] * words_per_nonzero(chip.spec.pe, pe, role)
     cycles = _together(alone + chip.spec.pe.fill_cycles * math.prod(times.values()), ports)
     return _Candidates(rows[good], tiles[good], cycles[good])
 

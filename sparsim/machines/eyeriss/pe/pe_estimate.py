@@ -32,6 +32,7 @@ class PEEstimate(NamedTuple):
     cycles: Reals  # cycles of the layer: the sum over passes of the slowest PE
     busy_cycles: Reals  # cycles of all PEs in which the MACs have a column
     macs: Reals
+    weights: Reals  # that are stored and loaded, over all passes as `accesses`
     simd_efficiency: Reals  # share of the MAC slots of busy cycles that is not gated
     load_balance: Reals  # mean cycles of all PEs, also those without work, over those of the slowest
     passes: Ints
@@ -81,6 +82,7 @@ def estimate(
         cycles=cycles.reshape(shape),
         busy_cycles=busy.reshape(shape),
         macs=macs.reshape(shape),
+        weights=total(parts, mean.weights).reshape(shape),
         simd_efficiency=_share(macs, busy * pe.simd_width).reshape(shape),
         load_balance=_share(total(parts, mean.cycles + fill), cycles * n_pes).reshape(shape),
         passes=total(passes, np.ones(len(passes.owner))).astype(np.int64).reshape(shape),

@@ -36,6 +36,7 @@ class TileModel(NamedTuple):
     most_cycles: Reals  # without any zeros
     busy_cycles: Reals
     macs: Reals
+    weights: Reals  # nonzero ones of a tile, or all where zero weights are not skipped
     of_weights: Reals
     of_iacts: Reals
     of_both: Reals
@@ -76,13 +77,15 @@ def model_tiles(pe: SparsePE, tiles: Tiles) -> TileModel:
     column_mean, column_variance = moments[0], np.maximum(moments[1] - moments[0] ** 2, 0.0)
     visits = windows * visited
     of_iacts = _iact_variance(tiles, visited, column_mean, wait)
-    macs = windows * columns * iact_density * m * (weight_density if pe.skips_zero_weights else 1.0)
+    kept = weight_density if pe.skips_zero_weights else np.ones_like(weight_density)
+    macs = windows * columns * iact_density * m * kept
     busy = windows * columns * visited * mean
     return TileModel(
         cycles=busy + windows * wait * fruitless,
         most_cycles=(windows * columns * -(-m // pe.simd_width)).astype(np.float64),
         busy_cycles=busy,
         macs=macs,
+        weights=columns * m * kept,
         of_weights=columns * visits**2 * column_variance,
         of_iacts=of_iacts,
         of_both=columns * visits * (1 - visited) * column_variance,

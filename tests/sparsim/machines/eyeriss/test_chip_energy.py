@@ -20,8 +20,11 @@ from sparsim.machines.eyeriss import (
     plan_network,
 )
 from sparsim.machines.eyeriss.chip_area import chip_area
-from sparsim.machines.eyeriss.layer_cost import spatial_loops
+from sparsim.machines.eyeriss.csc_words import words_per_nonzero
+from sparsim.machines.eyeriss.layer_cost import spatial_loops, tile_of
 from sparsim.machines.eyeriss.noc import plan
+from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling
+from sparsim.machines.eyeriss.pe.pe_estimate import estimate
 from sparsim.records import Density
 from sparsim.records.objective import ObjectiveName
 from sparsim.report.chip_rows import edp, layer_row, limit_of, totals
@@ -36,17 +39,42 @@ def planned() -> ChipEvaluation:
     return plan_layer(SMALL, LAYER)
 
 
+def per_nonzero(found: ChipEvaluation, role: str) -> tuple[float, float]:
+    """Pairs of 12 bits, and these with the addresses, that a nonzero of an operand takes: by all numbers of
+    nonzeros in a column of weights, whose last word of two pairs may have one; by segments of iacts.
+    """
+    bounds, (filters, channels) = found.layer.bounds, tile_of(found.mapping)
+    if role == "iact":
+        segments = -(-bounds["C"] // channels)
+        return 1.0, 1.0 + 4 / 12 * segments / bounds["C"] / found.stored.density("Inputs").density
+    density = found.stored.density("Weights").density
+    sizes = [min(filters, bounds["M"] - first) for first in range(0, bounds["M"], filters)]
+    pairs = sum(
+        2 * -(-n // 2) * math.comb(m, n) * density**n * (1 - density) ** (m - n)
+        for m in sizes
+        for n in range(m + 1)
+    )
+    nonzeros = bounds["M"] * density
+    return pairs / nonzeros, (pairs + 7 / 12 * len(sizes)) / nonzeros
+
+
 def test_memories_and_macs_cost_what_the_model_says() -> None:
     result = sparsim.evaluate(SMALL.accelerator, LAYER, planned().mapping)
     on_chip = {level.name: level.energy_pj for level in result.storage if level.energy_pj}
     on_chip.pop("DRAM")
-    assert {name: planned().energy_pj[name] for name in on_chip} == on_chip
+    compressed = {
+        "weight_spad": per_nonzero(planned(), "weight")[0],
+        "iact_glb": per_nonzero(planned(), "iact")[1],
+    }
+    assert {name: planned().energy_pj[name] for name in on_chip} == {
+        name: pytest.approx(energy * compressed.get(name, 1.0)) for name, energy in on_chip.items()
+    }
     assert planned().energy_pj["MAC"] == result.compute.energy_pj
     assert set(planned().energy_pj) == {*on_chip, "MAC", "NoC", "address spads", "clock", "control"}
 
 
 def test_words_on_the_network_are_those_that_leave_the_buffers() -> None:
-    """Weights come from DRAM; psums enter and leave the psum buffer."""
+    """Weights come from DRAM; psums enter and leave the psum buffer. Weights and iacts are compressed."""
     result = planned().evaluation
     reads = {
         role: next(t for t in result.level(level).tensors if t.dataspace == dataspace)
@@ -63,7 +91,9 @@ def test_words_on_the_network_are_those_that_leave_the_buffers() -> None:
     energy = 0.0
     for role, flow in planned().flows.items():
         delivery = plan(SMALL.spec.noc, role, loops, sorted(relevant[role]), compressed=role != "psum")
-        assert flow.words == words[role]
+        if role != "psum":
+            words[role] *= per_nonzero(planned(), role)[1]
+        assert flow.words == pytest.approx(words[role])
         assert flow.delivery == delivery
         energy += words[role] * delivery.energy_pj_per_word
         ways = 2 if role == "psum" else 1
@@ -89,10 +119,37 @@ def test_off_chip_bytes_of_a_dense_layer_by_hand() -> None:
 
 
 def test_off_chip_words_that_are_compressed_are_12_bits_wide() -> None:
-    """Half of 16 x 8 weights and of 8 x 16 iacts with their counts, 16 x 16 outputs of 8 bits."""
+    """Half of 16 x 8 weights and of 8 x 16 iacts with their counts, and with what their columns and segments
+    add, 16 x 16 outputs of 8 bits.
+    """
     layer = conv(M=16, C=8, P=4, Q=4, iacts=0.5, weights=0.5)
     found = plan_layer(SMALL, layer, "energy")
-    assert found.dram_bytes == pytest.approx((64 * 12 + 64 * 12 + 256 * 8) / 8)
+    added = per_nonzero(found, "weight")[1] + per_nonzero(found, "iact")[1]
+    assert added > 2.1
+    assert found.dram_bytes == pytest.approx((64 * 12 * added + 256 * 8) / 8)
+
+
+@pytest.mark.parametrize(
+    ("filters", "weights", "bits"),
+    [
+        (1, 1.0, 24 + 7),  # one weight fills a word of two
+        (2, 1.0, 24 + 7),
+        (3, 1.0, 48 + 7),
+        (3, 0.5, 24 * (6 / 8 + 2 / 8) + 7),  # 1, 3, 3 and 1 of 8 columns have 0, 1, 2 and 3 nonzeros
+        (4, 0.0001, 0.0096 + 7),  # empty columns have their address
+    ],
+)
+def test_a_column_of_weights_takes_whole_words_and_an_address(filters, weights, bits) -> None:
+    pe = load_chip("eyeriss_v2").spec.pe
+    found = estimate(pe, Conv(M=filters, C=8), Tiling(M0=filters, C0=8), 0.5, weights)
+    words = float(words_per_nonzero(pe, found, "weight"))
+    assert words * 12 * filters * weights == pytest.approx(bits, rel=1e-4)
+
+
+def test_a_segment_of_iacts_takes_an_address() -> None:
+    pe = load_chip("eyeriss_v2").spec.pe
+    found = estimate(pe, Conv(M=4, C=12), Tiling(M0=4, C0=6), 0.5, 1.0)
+    assert float(words_per_nonzero(pe, found, "iact")) == pytest.approx(1 + 4 / (12 * 6 * 0.5))
 
 
 def with_dram(chip: Chip, gb_per_s: float) -> Chip:

@@ -14,8 +14,8 @@ from support.small_chips import conv, layers, small_chip, with_storage
 import sparsim
 from sparsim.errors import MappingError, SpecError
 from sparsim.machines.eyeriss import Chip, ChipEvaluation, evaluate_chip, load_chip, plan_layer
-from sparsim.machines.eyeriss.compression import surely_below
-from sparsim.machines.eyeriss.layer_cost import evaluate_stored
+from sparsim.machines.eyeriss.compression import SURELY, compressed_shares
+from sparsim.machines.eyeriss.layer_cost import evaluate_stored, tile_of
 from sparsim.records import Density, Layer
 
 SMALL = small_chip()
@@ -96,10 +96,11 @@ def test_it_is_the_least_of_all_ways(layer, weights, iacts) -> None:
     best = evaluate_chip(SMALL, layer, mapping)
     assert energy(best) == pytest.approx(min(found.values()), rel=0.01)
     assert best.layer == layer
+    shares = compressed_shares(SMALL, layer, tile_of(mapping))
     for role, name in (("weight", "Weights"), ("iact", "Inputs")):
         density, stored = layer.density(name).density, best.stored.density(name).density
         assert stored == (1.0 if best.storage[role] == "plain" else density)
-        assert density > surely_below(SMALL, role) or best.storage[role] == "compressed"
+        assert shares[role] > SURELY or best.storage[role] == "compressed"
 
 
 def test_each_tensor_by_itself() -> None:
@@ -160,7 +161,11 @@ def test_wide_counts_need_more_zeros(bits) -> None:
         for density in (0.02, 0.1, 0.2, 0.3, 0.45, 0.55, 0.999, 1.0)
     ]
     assert all(low <= high * (1 + 1e-9) for low, high in pairwise(found))
-    assert surely_below(chip, "weight") == pytest.approx(0.75 / max(3, (8 + bits) / 8))
+    half = with_densities(conv(M=2, C=100), 0.5, 0.5)
+    assert compressed_shares(chip, half, (2, 16)) == {
+        "weight": pytest.approx(max(3, (8 + bits) / 8) * (0.75 + 7 / (8 + bits) / 2)),
+        "iact": pytest.approx(max(3, (8 + bits) / 8) * (0.5 + 4 / (8 + bits) / 100 * 7)),
+    }
 
 
 def test_a_chip_that_skips_nothing_has_one_way() -> None:
