@@ -66,6 +66,9 @@ class SparsePE(Record, frozen=True, kw_only=True):
         fetching.
     lookahead_columns : int, default 1
         Columns that may wait for the MACs.
+    accumulate_cycles : int, default 1
+        Cycles from one MAC to the next that may add to the same psum, 1 or 2: 2 for MACs that multiply in one
+        stage of the pipeline and add in the next.
     source : str, default ""
         Where the numbers come from; for the reader only.
 
@@ -82,6 +85,11 @@ class SparsePE(Record, frozen=True, kw_only=True):
     nothing of this costs time, and a column of n entries takes ceil(n / simd_width) cycles. This is a model:
     no source says how many columns wait, or that empty segments cost a cycle. With it depthwise layers, whose
     segments are single iacts, have no cycles to skip, as the paper reports.
+
+    With 2 `accumulate_cycles` the MACs wait a cycle before a column whose first word has a filter of the last
+    word before it. With one filter, as in depthwise layers, that is every column of a window but the first.
+    The psums of a window are handed over before the next one begins. Ideal fetching has no such cycles
+    either.
     """
 
     name: str = "PE"
@@ -97,6 +105,7 @@ class SparsePE(Record, frozen=True, kw_only=True):
     skips_zero_weights: bool = False
     pipeline_stages: int = 0
     lookahead_columns: int = 1
+    accumulate_cycles: int = 1
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -106,10 +115,12 @@ class SparsePE(Record, frozen=True, kw_only=True):
             "count_bits": 0,
             "pipeline_stages": 0,
             "lookahead_columns": 1,
+            "accumulate_cycles": 1,
         }
         for field, allowed in least.items():
             self._check(field, getattr(self, field), allowed)
         check_whole(f"PE {self.name}", "count_bits", self.count_bits, 0, MAX_COUNT_BITS)
+        check_whole(f"PE {self.name}", "accumulate_cycles", self.accumulate_cycles, 1, 2)
         need_bits = {
             "iact_data": self._stored_bits(self.skips_zero_iacts),
             "weight_data": self.simd_width * self._stored_bits(self.skips_zero_weights),

@@ -194,7 +194,8 @@ def test_weight_costs_are_sums_over_layers() -> None:
         assert rest + table["0.weight"][1] + table["2.weight"][0] == pytest.approx(
             costs.total(quantity, half)
         )
-        assert costs.total(quantity, half) < costs.total(quantity, dense)
+        few = {"0.weight": 0.95, "2.weight": 0.95}  # compressed, which half of short columns do not pay for
+        assert costs.total(quantity, few) < costs.total(quantity, dense) >= costs.total(quantity, half)
     with pytest.raises(PruningError, match=r"1\.5"):
         costs.total("macs", {"0.weight": 1.5})
     with pytest.raises(PruningError):

@@ -27,34 +27,41 @@ class Tile(NamedTuple):
 class Step(NamedTuple):
     """What the fetch pipeline settles in one cycle."""
 
-    words: int
+    words: tuple[frozenset[int], ...]  # of the column: which filters are in each
     macs: int
     on: bool  # a nonzero iact
+    window: tuple[int, int]
 
 
-def stored(column: Sequence[bool], pe: SparsePE) -> list[bool]:
-    """Entries of one column of weights; false: an explicit zero."""
+def stored(column: Sequence[bool], pe: SparsePE) -> list[int | None]:
+    """Entries of one column of weights, the filters of its nonzeros; None: an explicit zero."""
     if not pe.skips_zero_weights:
-        return [True] * len(column)
-    found, zeros = [], 0
-    for nonzero in column:
+        return list(range(len(column)))
+    found: list[int | None] = []
+    zeros = 0
+    for number, nonzero in enumerate(column):
         if nonzero:
-            found.append(True)
+            found.append(number)
             zeros = 0
         else:
             zeros += 1
             if zeros == pe.longest_run:  # written only if a nonzero follows
-                found.append(False)
+                found.append(None)
                 zeros = 0
-    while found and not found[-1]:
+    while found and found[-1] is None:
         found.pop()
     return found
+
+
+def words_of(entries: list[int | None], pe: SparsePE) -> tuple[frozenset[int], ...]:
+    starts = range(0, len(entries), pe.simd_width)
+    return tuple(frozenset(e for e in entries[at : at + pe.simd_width] if e is not None) for at in starts)
 
 
 def steps(pe: SparsePE, tile: Tile) -> Iterator[Step]:
     _, c0, width = tile.weights.shape
     segment = min(width, tile.stride)
-    for row in tile.iacts:
+    for y, row in enumerate(tile.iacts):
         for window in range(tile.windows):
             for begin in range(0, width, segment):
                 inside = [
@@ -66,30 +73,40 @@ def steps(pe: SparsePE, tile: Tile) -> Iterator[Step]:
                 for c, s in inside:
                     entries = stored(list(tile.weights[:, c, s]), pe)
                     on = bool(row[c, window * tile.stride + s])
-                    yield Step(-(-len(entries) // pe.simd_width), sum(entries) if on else 0, on)
+                    macs = sum(entry is not None for entry in entries) if on else 0
+                    yield Step(words_of(entries, pe), macs, on, (y, window))
                 if not inside:
-                    yield Step(0, 0, False)
+                    yield Step((), 0, False, (y, window))
 
 
 def cycles(pe: SparsePE, tile: Tile) -> int:
-    """One cycle after the other: the MACs take what waits, then the fetch pipeline hands over if there is
-    room.
+    """One cycle after the other: the MACs take a word of what waits, unless a psum that it needs was not
+    written yet, then the fetch pipeline hands over if there is room.
     """
-    lengths = [step.words for step in steps(pe, tile)]
+    todo = collections.deque(steps(pe, tile))
     if pe.pipeline_stages == 0:
-        return sum(lengths)
-    waiting: collections.deque[int] = collections.deque()
-    left, cycle, last = 0, 0, 0
-    todo = collections.deque(lengths)
+        return sum(len(step.words) for step in todo)
+    waiting: collections.deque[Step] = collections.deque()
+    left: collections.deque[frozenset[int]] = collections.deque()
+    written: dict[int, int] = {}  # the cycle in which each psum of the window may be read again
+    cycle, last, window, on = 0, 0, (0, 0), False
     while todo or waiting or left:
         if not left and waiting:
-            left = waiting.popleft()
+            step = waiting[0]
+            if step.window != window:
+                written, window = {}, step.window
+            needs = step.words[0] if step.on else ()
+            if all(written.get(psum, 0) <= cycle for psum in needs):
+                left, on = collections.deque(step.words), step.on
+                waiting.popleft()
         if left:
-            left -= 1
+            word = left.popleft()
+            if on:
+                written |= dict.fromkeys(word, cycle + pe.accumulate_cycles)
             last = cycle  # one cycle later than if there were no stage between
-        if todo and (todo[0] == 0 or len(waiting) < pe.lookahead_columns):
+        if todo and (not todo[0].words or len(waiting) < pe.lookahead_columns):
             step = todo.popleft()
-            if step:
+            if step.words:
                 waiting.append(step)
             last = max(last, cycle + 1)
         cycle += 1
@@ -121,7 +138,7 @@ def accesses(pe: SparsePE, tile: Tile) -> Accesses:
         iact_data_writes=sum(kept),
         weight_address_reads=2 * sum(step.on for step in done) if pe.skips_zero_weights else 0,
         weight_address_writes=len(lengths) if pe.skips_zero_weights else 0,
-        weight_data_reads=sum(step.words for step in done if step.on),
+        weight_data_reads=sum(len(step.words) for step in done if step.on),
         weight_data_writes=sum(lengths),
         psum_reads=psums,
         psum_writes=psums,

@@ -379,16 +379,16 @@ def test_variants_show_the_zeros_that_they_name() -> None:
 
 
 def test_a_chip_costs_what_its_planner_says() -> None:
-    sparse = layer({"C": 64, "M": 10}, Weights=0.3, Inputs=0.5)
+    sparse = layer({"C": 64, "M": 640}, Weights=0.1, Inputs=0.5)
     found = study_costs.cost("eyeriss_v2", [sparse, sparse])
     planned = plan_layer(load_chip("eyeriss_v2"), sparse)
     assert found.cycles == 2 * planned.cycles
     assert found.energy_uj == pytest.approx(2 * (planned.chip_pj + planned.dram_pj) / 1e6)
     assert found.layers[0].energy_pj["DRAM"] == planned.dram_pj
     slots = 192 * 2 * planned.cycles  # PEs, MACs of each
-    assert found.utilization == pytest.approx(0.3 * 0.5 * 640 / slots)  # pairs of nonzeros
+    assert found.utilization == pytest.approx(0.1 * 0.5 * 64 * 640 / slots)  # pairs of nonzeros
     assert NetworkCost.of(json.loads(json.dumps(found.plain()))) == found
-    assert found.macs == 2 * 640
+    assert found.macs == 2 * 64 * 640
 
 
 def test_chips_have_error_bars_that_cancel_in_savings() -> None:

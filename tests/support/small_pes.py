@@ -45,6 +45,7 @@ def pes(stages: st.SearchStrategy[int] = STAGES) -> st.SearchStrategy[SparsePE]:
         skips_zero_weights=st.booleans(),
         pipeline_stages=stages,
         lookahead_columns=st.integers(1, 3),
+        accumulate_cycles=st.integers(1, 2),
     )
 
 

@@ -152,9 +152,11 @@ def together(time: dict[str, Any]) -> dict[str, Any]:
 
 def handing_over(chip: Chip, pe: PEEstimate, filters: Any) -> Any:
     """Cycles in which psums are added to what comes from the PE below: the adders are those of the MACs, so
-    that every psum takes a slot at the end of its window.
+    that every psum takes a slot at the end of its window. The first ones wait for the last MAC of the window
+    if all filters fit a word.
     """
-    return pe.passes * np.ceil(np.asarray(filters) / chip.spec.pe.simd_width)
+    words = np.ceil(np.asarray(filters) / chip.spec.pe.simd_width)
+    return pe.passes * (words + (words == 1) * (chip.spec.pe.accumulate_cycles - 1))
 
 
 def _addresses(chip: Chip, pe: PEEstimate) -> Reals:
@@ -184,7 +186,6 @@ def _dram_bytes(
         words = moved[dataspace][:, [READ, FILL, UPDATE]].sum(axis=1)
         width = word_bits if stored is None else ports[role].dram_bits * stored.get(role, 1.0)
         bits = bits + words * width
-    return bits / 8
     return bits / 8
 
 

@@ -312,8 +312,9 @@ def even_cycles(chip: Chip, layer: Layer, spread: dict[str, Any], tile: tuple[An
     filters = np.minimum(tile[0], -(-bounds.get("M", 1) // spread.get("M", 1)))
     column = np.ceil(filters / lanes) if weights == 1.0 else (filters * weights + (lanes - 1) / 2) / lanes
     full = np.ceil(filters / lanes)
+    again = np.where(full == 1, chip.spec.pe.accumulate_cycles, 1)  # cycles between MACs with the same psums
     # with the addition of psums between PEs
-    steps = iacts * bounds.get("S", 1) * tile[1] * np.minimum(column, full) + full
+    steps = iacts * bounds.get("S", 1) * tile[1] * np.minimum(column, full) * again + full
     steps = steps * -(-bounds.get("M", 1) // (spread.get("M", 1) * filters))
     steps = steps * -(-bounds.get("C", 1) // (spread.get("C", 1) * tile[1]))
     for dim in ("G", "R", "N", "Q", "P"):

@@ -6,6 +6,8 @@ of b bits counts to 2^b - 1, so a longer run of zeros gets an explicit zero with
 stored.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,11 +15,26 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 
-def column_entries(mask: Bools, count_bits: int) -> tuple[Ints, Ints]:
-    """(nonzeros, pairs) of every column of a mask whose last axis runs down the columns."""
-    explicit = np.where(mask, _zeros_before(mask) >> count_bits, 0).sum(axis=-1)
-    nonzeros = mask.sum(axis=-1, dtype=np.int64)
-    return nonzeros, nonzeros + explicit
+class Columns(NamedTuple):
+    """The columns of a mask whose last axis runs down the columns, as words of several pairs."""
+
+    nonzeros: Ints
+    pairs: Ints
+    filters: Ints  # (..., 2, pairs of a word) nonzeros of the first and of the last word, -1: no nonzero
+
+
+def compressed_columns(mask: Bools, count_bits: int, per_word: int) -> Columns:
+    """Return every column of a mask with explicit zeros where its counts are too short."""
+    taken = np.where(mask, 1 + (_zeros_before(mask) >> count_bits), 0)
+    place = taken.cumsum(axis=-1) - 1  # of the pair of a nonzero
+    pairs = taken.sum(axis=-1, dtype=np.int64)
+    filters = np.full((*pairs.shape, 2, per_word), -1)
+    number = np.arange(mask.shape[-1])
+    for end, word in enumerate((np.zeros_like(pairs), (pairs - 1) // per_word)):
+        for i in range(per_word):
+            hit = mask & (place == (word * per_word + i)[..., None])
+            filters[..., end, i] = np.where(hit, number, -1).max(axis=-1, initial=-1)
+    return Columns(mask.sum(axis=-1, dtype=np.int64), pairs, filters)
 
 
 def _zeros_before(mask: Bools) -> Ints:

@@ -7,7 +7,7 @@ import numpy as np
 
 from sparsim.errors import MappingError, SpecError
 from sparsim.machines.eyeriss.pe.conv_tiling import Accesses, Conv, Tiling, check_positive
-from sparsim.machines.eyeriss.pe.csc import Bools, Ints, column_entries
+from sparsim.machines.eyeriss.pe.csc import Bools, Columns, Ints, compressed_columns
 from sparsim.machines.eyeriss.pe.kernels.pe_passes import run_passes
 from sparsim.machines.eyeriss.pe.spad_capacity import limits
 from sparsim.records.pe_spec import SparsePE
@@ -60,16 +60,19 @@ def run_array(
     tile = [1, int(tiling.M0), int(tiling.C0), 1, int(tiling.P0), int(tiling.Q0)]
     split = [int(n) for n in tiling[4:]]
     iacts, weights = _checked_masks(conv, iacts, weights)
-    nonzeros, entries = _columns(pe, weights, tile[1])
-    words = -(-entries // pe.simd_width)
+    columns = _columns(pe, weights, tile[1])
+    words = -(-columns.pairs // pe.simd_width)
     if limited:
         _check_spads(pe, conv, tiling, words, tile[2])
     passes = math.prod(-(-n // (t * p)) for n, t, p in zip(sizes, tile, split, strict=True))
     cycles = np.zeros((passes, math.prod(split)), np.int64)
     counts = np.zeros(2 + len(Accesses._fields), np.int64)
-    flags = (pe.skips_zero_iacts, pe.skips_zero_weights, pe.pipeline_stages, pe.lookahead_columns)
+    flags = (
+        pe.skips_zero_iacts, pe.skips_zero_weights, pe.pipeline_stages, pe.lookahead_columns,
+        pe.accumulate_cycles,
+    )  # fmt: skip
     run_passes(
-        iacts.astype(np.int64, order="C"), words, np.ascontiguousarray(nonzeros), int(conv.U),
+        iacts.astype(np.int64, order="C"), words, columns.nonzeros, columns.filters, int(conv.U),
         *(np.array(x, np.int64) for x in (sizes, tile, split, flags)),
         np.zeros(pe.lookahead_columns, np.int64), cycles, counts,
     )  # fmt: skip
@@ -92,18 +95,14 @@ def _checked_masks(conv: Conv, iacts: Bools, weights: Bools) -> tuple[Bools, Boo
     return np.asarray(iacts) != 0, np.asarray(weights) != 0
 
 
-def _columns(pe: SparsePE, weights: Bools, m0: int) -> tuple[Ints, Ints]:
-    """(MACs, entries) per group, filter tile, channel, filter row and column."""
-    tiles = -(-weights.shape[1] // m0)
-    macs = np.zeros((weights.shape[0], tiles, *weights.shape[2:]), np.int64)
-    entries = macs.copy()
-    for t in range(tiles):
-        tile = np.moveaxis(weights[:, t * m0 : (t + 1) * m0], 1, -1)
-        if pe.skips_zero_weights:
-            macs[:, t], entries[:, t] = column_entries(tile, pe.count_bits)
-        else:
-            macs[:, t] = entries[:, t] = tile.shape[-1]
-    return macs, entries
+def _columns(pe: SparsePE, weights: Bools, m0: int) -> Columns:
+    """Return the columns per group, filter tile, channel, filter row and column."""
+    tiles = []
+    for first in range(0, weights.shape[1], m0):
+        tile = np.moveaxis(weights[:, first : first + m0], 1, -1)
+        stored = tile if pe.skips_zero_weights else np.ones_like(tile)
+        tiles.append(compressed_columns(stored, pe.count_bits, pe.simd_width))
+    return Columns(*(np.ascontiguousarray(np.stack(each, axis=1)) for each in zip(*tiles, strict=True)))
 
 
 def _check_spads(pe: SparsePE, conv: Conv, tiling: Tiling, words: Ints, c0: int) -> None:

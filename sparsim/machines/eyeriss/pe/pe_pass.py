@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsim.machines.eyeriss.pe.conv_tiling import Accesses
-from sparsim.machines.eyeriss.pe.random_columns import Ints, Reals, column_words, unhidden
+from sparsim.machines.eyeriss.pe.random_columns import Ints, Reals, column_words, stalls, unhidden
 from sparsim.records.pe_spec import SparsePE
 
 
@@ -71,27 +71,46 @@ def model_tiles(pe: SparsePE, tiles: Tiles) -> TileModel:
     mean = words @ n
     no_segment = (count - 1) * (1 - visited) ** (c * step) + (1 - visited) ** (c * (s - (count - 1) * step))
     fruitless = columns * visited * words[:, 0] + no_segment
-    wait = unhidden(pe, words, fruitless / (columns * visited + no_segment))
+    some = visited * (1.0 - words[:, 0])  # chance that the MACs get a column
+    first = 1.0 - (1.0 - some) ** columns  # and that they get one in a window, which has none before it
+    follow = 1.0 - np.divide(first, columns * some, out=np.ones_like(some), where=some > 0)
+    stall = stalls(pe, m, weight_density) * follow * (1.0 if pe.skips_zero_iacts else iact_density**2)
+    taken = _with_stalls(words, stall)
+    wait = unhidden(pe, taken, fruitless / (columns * visited + no_segment))
 
-    moments = [words @ n**k + wait**k * words[:, 0] for k in (1, 2, 3)]
+    moments = [taken @ np.arange(taken.shape[1]) ** k + wait**k * words[:, 0] for k in (1, 2, 3)]
     column_mean, column_variance = moments[0], np.maximum(moments[1] - moments[0] ** 2, 0.0)
     visits = windows * visited
     of_iacts = _iact_variance(tiles, visited, column_mean, wait)
     kept = weight_density if pe.skips_zero_weights else np.ones_like(weight_density)
     macs = windows * columns * iact_density * m * kept
     busy = windows * columns * visited * mean
+    longest = -(-m // pe.simd_width)
+    stalled = np.where(longest == 1, (columns - 1) * stalls(pe, m, np.ones_like(stall)), 0.0)
+    certain = (stalled > 0.0) & (c * step == 1)  # an iact takes a cycle, zero or not, and only stalls vary
     return TileModel(
-        cycles=busy + windows * wait * fruitless,
-        most_cycles=(windows * columns * -(-m // pe.simd_width)).astype(np.float64),
+        cycles=busy + windows * wait * fruitless + windows * columns * some * stall,
+        most_cycles=windows * (columns * longest + stalled),
         busy_cycles=busy,
         macs=macs,
         weights=columns * m * kept,
         of_weights=columns * visits**2 * column_variance,
         of_iacts=of_iacts,
         of_both=columns * visits * (1 - visited) * column_variance,
-        third=_third_moments(columns, moments, visits, visited),
+        third=_third_moments(np.where(certain, 0, columns), moments, visits, visited),
         accesses=_accesses(pe, tiles, count, visited, mean, macs),
     )
+
+
+def _with_stalls(words: Reals, stall: Reals) -> Reals:
+    """Return the chances of a column's length, with the cycle that it may wait for the column before."""
+    if not stall.any():
+        return words
+    taken = np.zeros((len(words), words.shape[1] + 1))
+    taken[:, :-1] = words * (1.0 - stall[:, None])
+    taken[:, 1:] += words * stall[:, None]
+    taken[:, 0], taken[:, 1] = words[:, 0], taken[:, 1] - words[:, 0] * stall
+    return taken
 
 
 def _iact_variance(tiles: Tiles, visited: Reals, column: Reals, wait: Reals) -> Reals:

@@ -89,6 +89,53 @@ def column_words(pe: SparsePE, m: Ints, density: Reals) -> Reals:
     return found
 
 
+def stalls(pe: SparsePE, m: Ints, density: Reals) -> Reals:
+    """Return the cycles (K,) that the MACs expect to wait between two columns of `m` weights, neither empty,
+    of which the second needs a psum of the last word of the first. Explicit zeros are left out.
+    """
+    found = np.zeros(len(m))
+    if pe.accumulate_cycles == 1 or pe.pipeline_stages == 0:
+        return found
+    density = density if pe.skips_zero_weights else np.ones_like(density)
+    most = 1 << int(m.max(initial=1) - 1).bit_length()
+    for value in np.unique(density).tolist():
+        rows = density == value
+        found[rows] = _meetings(most, pe.simd_width, value)[m[rows]]
+    return found * (pe.accumulate_cycles - 1)
+
+
+@functools.lru_cache(maxsize=4096)
+def _meetings(most: int, lanes: int, density: float) -> Reals:
+    """Return for columns of 0..most weights the chance that the last word of one and the first word of the
+    next, neither of them empty, have a filter in common.
+
+    Filter by filter: x counts the nonzeros of the first column, up to `lanes` and again from 0 for every
+    word, and from `lanes` on for what is its last word; y counts those of the second up to `lanes`. Steps
+    that meet are left out.
+    """
+    step = np.zeros((2 * lanes, lanes + 1, 2 * lanes, lanes + 1))
+    for x, y in np.ndindex(2 * lanes, lanes + 1):
+        words = [(x, False, 1.0 - density)]  # next x, whether the filter is in the last word, chance
+        if x < lanes:
+            words.append(((x + 1) % lanes, False, density))
+        if x == 0 or lanes <= x < 2 * lanes - 1:
+            words.append((max(x, lanes - 1) + 1, True, density))
+        for after, last, chance in words:
+            step[x, y, after, y] += chance * (1.0 - density)
+            if not (last and y < lanes):
+                step[x, y, after, min(y + 1, lanes)] += chance * density
+    states = 2 * lanes * (lanes + 1)
+    square = step.reshape(states, states)
+    at = np.eye(1, states)[0]
+    apart = np.zeros(most + 1)
+    for n in range(1, most + 1):
+        at = at @ square
+        apart[n] = at.reshape(2 * lanes, lanes + 1)[lanes:, 1:].sum()
+    both = (1.0 - (1.0 - density) ** np.arange(most + 1)) ** 2
+    share = np.divide(apart, both, out=np.ones_like(apart), where=both > 0.0)
+    return _shared(np.clip(1.0 - share, 0.0, 1.0))
+
+
 def unhidden(pe: SparsePE, words: Reals, empty: Reals) -> Reals:
     """Part of the fetch pipeline's fruitless cycles in which the MACs wait.
 

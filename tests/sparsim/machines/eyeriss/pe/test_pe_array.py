@@ -60,22 +60,50 @@ def test_empty_columns_hide_behind_long_ones_only() -> None:
     weights = np.zeros((3, 5, 1), np.bool_)
     weights[:, 0], weights[0, [1, 2, 4]] = True, True
     iacts = np.ones((5, 1), np.bool_)
-    cycles = [
-        run_pe(replace(ONE_MAC, pipeline_stages=1, lookahead_columns=n), iacts, weights).cycles
-        for n in (1, 2)
-    ]
+    pe = replace(ONE_MAC, pipeline_stages=1, accumulate_cycles=1)
+    cycles = [run_pe(replace(pe, lookahead_columns=n), iacts, weights).cycles for n in (1, 2)]
     assert cycles == [7, 6]
     assert run_pe(ONE_MAC, iacts, weights).cycles == 6
 
 
 def test_depthwise_layers_have_no_cycles_to_skip() -> None:
-    """JETCAS: segments of one iact, columns of one weight; v2 is slower than v1.5 by its pipeline."""
+    """JETCAS: segments of one iact, columns of one weight; v2 is slower than v1.5 by its pipeline: by filling
+    it, and by a cycle for each MAC that adds to the psum of the one before.
+    """
     conv, tiling = Conv(G=4, R=3, S=3, P=4, Q=6), Tiling(Q0=6)
     masks = random_masks(conv, 0.4, 0.7, np.random.default_rng(1))
-    sparse = run_array(EYERISS_V2_PE, conv, tiling, *masks)
-    dense = run_array(EYERISS_V1_5_PE, conv, tiling, *masks)
+    forwarding = replace(EYERISS_V2_PE, accumulate_cycles=1)
+    sparse, dense = (run_array(pe, conv, tiling, *masks) for pe in (forwarding, EYERISS_V1_5_PE))
     assert dense.cycles == 4 * 3 * 3 * 4 * 6
-    assert sparse.cycles == dense.cycles + EYERISS_V2_PE.fill_cycles * len(sparse.pass_cycles)
+    filling = EYERISS_V2_PE.fill_cycles * len(sparse.pass_cycles)
+    assert sparse.cycles == dense.cycles + filling
+    ones = [np.ones_like(mask) for mask in masks]
+    waiting = run_array(EYERISS_V2_PE, conv, tiling, *ones)
+    assert waiting.cycles == 4 * 3 * 4 * 6 * (3 + 2) + filling
+    assert waiting.busy_cycles == dense.cycles
+    assert sparse.cycles < run_array(EYERISS_V2_PE, conv, tiling, *masks).cycles < waiting.cycles
+
+
+@pytest.mark.parametrize(
+    ("weights", "cycles"),
+    [
+        ([[1, 1], [0, 0], [0, 0], [0, 0]], 1 + 1 + 1),  # filter 0 twice
+        ([[1, 0], [0, 1], [0, 0], [0, 0]], 1 + 1),  # different filters
+        (
+            [[1, 0], [1, 0], [1, 1], [0, 0]],
+            2 + 1 + 1,
+        ),  # the second word has filter 2, which the next begins with
+        ([[1, 1], [1, 1], [1, 1], [1, 1]], 2 + 2),  # other filters than in the last word
+    ],
+)
+def test_a_column_waits_for_a_psum_of_the_word_before(weights: list[list[int]], cycles: int) -> None:
+    """Two columns (of two channels) of four filters, two MACs, every iact is one."""
+    pe = replace(EYERISS_V2_PE, pipeline_stages=1)
+    mask = np.array(weights, np.bool_)[:, :, None]
+    run = run_pe(pe, np.ones((2, 1), np.bool_), mask)
+    assert run.cycles == cycles
+    again = run_pe(pe, np.ones((2, 3), np.bool_), mask)
+    assert again.cycles == 3 * cycles  # a new window waits for none
 
 
 def test_a_dense_pe_gates_zero_iacts() -> None:

@@ -13,12 +13,13 @@ from msgspec.structs import replace
 from support.published_pes import EYERISS_V2_PE
 from support.small_pes import IDEAL
 
-from sparsim.machines.eyeriss.pe.csc import column_entries
+from sparsim.machines.eyeriss.pe.csc import compressed_columns
 from sparsim.machines.eyeriss.pe.random_columns import (
     binomial,
     column_words,
     explicit_zeros,
     largest_of,
+    stalls,
     unhidden,
 )
 from sparsim.records.pe_spec import Spad, SparsePE
@@ -48,7 +49,7 @@ def test_nonzeros_are_binomial(density: float) -> None:
 
 @pytest.mark.parametrize(("m", "bits"), [(1, 0), (7, 0), (9, 1), (10, 2), (12, 3)])
 def test_explicit_zeros(m: int, bits: int) -> None:
-    nonzeros, entries = column_entries(all_columns(m), bits)
+    nonzeros, entries, _ = compressed_columns(all_columns(m), bits, 1)
     found = explicit_zeros(m, 1 << bits)
     counted = np.zeros_like(found)
     np.add.at(counted, (nonzeros, entries - nonzeros), 1.0)
@@ -66,7 +67,7 @@ def test_words_of_columns(sizes: list[int], bits: int, simd_width: int, density:
     found = column_words(with_counts(bits, simd_width), np.array(sizes), np.full(len(sizes), density))
     for row, m in zip(found, sizes, strict=True):
         columns = all_columns(m)
-        words = -(-column_entries(columns, bits)[1] // simd_width)
+        words = -(-compressed_columns(columns, bits, 1).pairs // simd_width)
         expected = np.bincount(words, chance(columns, density), len(row))
         assert row == pytest.approx(expected)
 
@@ -74,6 +75,25 @@ def test_words_of_columns(sizes: list[int], bits: int, simd_width: int, density:
 def test_columns_of_dense_weights() -> None:
     pe = replace(EYERISS_V2_PE, skips_zero_weights=False)
     assert column_words(pe, np.array([3, 4]), np.array([0.1, 0.1])).tolist() == [[0, 0, 1], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("density", [0.0, 0.2, 0.75, 1.0])
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_columns_that_need_a_psum_of_the_one_before(lanes: int, density: float) -> None:
+    """All pairs of columns of up to five weights; counts are long enough."""
+    pe = replace(with_counts(3, lanes), pipeline_stages=1, accumulate_cycles=2)
+    sizes = np.arange(1, 6)
+    found = stalls(pe, sizes, np.full(5, density))
+    for m, stall in zip(sizes.tolist(), found.tolist(), strict=True):
+        columns = all_columns(m)[1:]
+        share = chance(columns, density)
+        ends = compressed_columns(columns, 3, lanes).filters
+        met = (ends[:, None, 1, :, None] == ends[None, :, 0, None, :]) & (ends[:, None, 1, :, None] >= 0)
+        expected = share @ met.any(axis=(2, 3)) @ share / max(share.sum(), 1e-9) ** 2
+        assert stall == pytest.approx(expected)
+    assert not stalls(replace(pe, accumulate_cycles=1), sizes, np.full(5, density)).any()
+    dense = stalls(replace(pe, skips_zero_weights=False), sizes, np.full(5, density))
+    assert dense.tolist() == (sizes <= lanes).tolist()
 
 
 def waits(words: np.ndarray, empty: float, lookahead: int, rng: np.random.Generator) -> float:

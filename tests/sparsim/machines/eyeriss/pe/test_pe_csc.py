@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from naive.pe import stored
 from support.published_pes import EYERISS_V2_PE
 
-from sparsim.machines.eyeriss.pe.csc import column_entries
+from sparsim.machines.eyeriss.pe.csc import compressed_columns
 from sparsim.records.pe_spec import Spad
 
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=40))
@@ -20,9 +20,13 @@ MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=0, max_si
 def test_columns_against_walking_down(mask: np.ndarray, count_bits: int) -> None:
     spads = {"iact_data": Spad(words=16, bits=99), "weight_data": Spad(words=96, bits=99)}
     pe = replace(EYERISS_V2_PE, count_bits=count_bits, **spads)
-    nonzeros, pairs = column_entries(mask.T, count_bits)
+    found = compressed_columns(mask.T, count_bits, 3)
     for i, column in enumerate(mask.T):
-        assert (nonzeros[i], pairs[i]) == (column.sum(), len(stored(column.tolist(), pe)))
+        entries = stored(column.tolist(), pe)
+        assert (found.nonzeros[i], found.pairs[i]) == (column.sum(), len(entries))
+        words = [entries[at : at + 3] for at in range(0, len(entries), 3)] or [[]]
+        for word, filters in zip((words[0], words[-1]), found.filters[i].tolist(), strict=True):
+            assert [f for f in filters if f >= 0] == [f for f in word if f is not None]
 
 
 def test_by_hand() -> None:
@@ -30,6 +34,7 @@ def test_by_hand() -> None:
     mask = np.zeros((18, 3), np.bool_)
     mask[[1, 3], 0] = True
     mask[17, 2] = True
-    nonzeros, pairs = column_entries(mask.T, 4)
-    assert nonzeros.tolist() == [2, 0, 1]
-    assert pairs.tolist() == [2, 0, 2]
+    found = compressed_columns(mask.T, 4, 2)
+    assert found.nonzeros.tolist() == [2, 0, 1]
+    assert found.pairs.tolist() == [2, 0, 2]
+    assert found.filters.tolist() == [[[1, 3], [1, 3]], [[-1, -1], [-1, -1]], [[-1, 17], [-1, 17]]]

@@ -179,11 +179,38 @@ def test_fewer_nonzeros_hardly_ever_take_longer() -> None:
 
 @pytest.mark.parametrize("densities", [(0.6, 0.5), (0.1, 0.9)])
 def test_depthwise_layers_are_certain(densities: tuple[float, float]) -> None:
-    """An iact costs its cycle, zero or not, and a weight as well."""
+    """An iact costs its cycle, zero or not, and a weight as well, if no psum has to be waited for."""
     conv, tiling = Conv(G=4, R=3, S=3, P=4, Q=6), Tiling(Q0=6)
+    pe = replace(EYERISS_V2_PE, accumulate_cycles=1)
     masks = random_masks(conv, *densities, np.random.default_rng(0))
-    found = estimate(EYERISS_V2_PE, conv, tiling, *densities)
-    assert found.cycles == pytest.approx(run_array(EYERISS_V2_PE, conv, tiling, *masks).cycles)
+    found = estimate(pe, conv, tiling, *densities)
+    assert found.cycles == pytest.approx(run_array(pe, conv, tiling, *masks).cycles)
+
+
+@pytest.mark.parametrize("densities", [(1.0, 0.9), (0.6, 0.9), (0.7, 0.6), (0.5, 0.3)])
+@pytest.mark.parametrize(
+    ("conv", "tiling"),
+    [
+        (Conv(G=4, R=3, S=3, P=6, Q=6), Tiling(pes_r=3)),
+        (Conv(M=2, C=8, P=6, Q=6), Tiling(M0=2, C0=8)),
+        (Conv(M=4, C=8, P=6, Q=6), Tiling(M0=4, C0=8)),
+        (Conv(M=16, C=8, P=6, Q=6), Tiling(M0=16, C0=8)),
+        (Conv(M=8, C=8, S=3, P=6, Q=6), Tiling(M0=2, C0=4, pes_m=4, pes_c=2)),
+    ],
+    ids=["depthwise", "two filters", "four filters", "sixteen filters", "several PEs"],
+)
+def test_cycles_that_psums_cost(conv: Conv, tiling: Tiling, densities: tuple[float, float]) -> None:
+    """Window by window, as chips are planned: how much slower PEs are whose sums cannot be used at once, by
+    the twin on the same masks and by the estimate.
+    """
+    ratios = []
+    for model in (
+        lambda pe: simulate(pe, conv, tiling, densities, 30)[0],
+        lambda pe: float(estimate(pe, conv, tiling, *densities).cycles),
+    ):
+        pes = (replace(EYERISS_V2_PE, pipeline_stages=1, accumulate_cycles=n) for n in (2, 1))
+        ratios.append(np.divide(*(model(pe) for pe in pes)))
+    assert ratios[1] == pytest.approx(ratios[0], rel=0.08)
 
 
 def test_the_slowest_is_no_slower_than_dense() -> None:

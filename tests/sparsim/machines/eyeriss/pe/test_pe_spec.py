@@ -21,11 +21,13 @@ def test_published_sizes() -> None:
     assert EYERISS_V2_PE.weight_data.words * EYERISS_V2_PE.simd_width == 192
     assert (EYERISS_V2_PE.weight_data.words, EYERISS_V2_PE.weight_data.bits) == (96, 24)
     assert EYERISS_V2_PE.fill_cycles == 6
+    assert EYERISS_V2_PE.accumulate_cycles == 2
     for pe in (EYERISS_V1_PE, EYERISS_V1_5_PE):
         assert (pe.weight_data.words, pe.iact_data.words, pe.psum.words) == (224, 12, 24)
         assert not pe.skips_zero_iacts
         assert not pe.skips_zero_weights
         assert pe.fill_cycles == 0
+        assert pe.accumulate_cycles == 1
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,7 @@ def test_published_sizes() -> None:
     [
         ({"simd_width": 0}, "PE eyeriss_v2 simd_width 0 1"),
         ({"lookahead_columns": 0}, "PE eyeriss_v2 lookahead_columns 0 1"),
+        ({"accumulate_cycles": 3}, "PE eyeriss_v2 accumulate_cycles 3 2"),
         ({"pipeline_stages": -1}, "PE eyeriss_v2 pipeline_stages -1 0"),
         ({"psum": Spad()}, "PE eyeriss_v2 words psum 0 1"),
         ({"simd_width": 3}, "PE eyeriss_v2 weight_data 24 36"),
