@@ -347,7 +347,16 @@ class EyerissPlan(Plan):
         return self._slopes_of(densities, compressed=self._any_zero)
 
     def _savings(self, densities: Reals) -> Slopes:
-        return self._slopes_of(densities, compressed=True)
+        """Return slopes, and for weights that are stored uncompressed the mean saving of all of them: with
+        few zeros a compressed column may take as long as a dense one, so that the slope there says little.
+        """
+        slopes = self._slopes_of(densities, compressed=True)
+        plain = self._weights_plain[self._chosen(densities).row] & (densities[:, 0] > 0.0)
+        chosen = self._chosen(densities, compressed=True)
+        empty = self._surface(np.zeros(len(densities)), chosen.at[:, 1], chosen.row).value
+        for of_weights, saved in zip(slopes, (chosen.value - empty).T, strict=True):
+            of_weights[plain, 0] = saved[plain] / densities[plain, 0]
+        return slopes
 
     def _slopes_of(self, densities: Reals, *, compressed: bool) -> Slopes:
         chosen = self._chosen(densities, compressed=compressed)

@@ -275,8 +275,8 @@ class Plan(ABC):
         """Compute the savings of further zeros, as derivatives with respect to the densities.
 
         The savings are the `slopes`, except for weights that are stored uncompressed because they have few
-        zeros. One more zero saves nothing there, so the result is the saving of a zero after the weights have
-        become sparse enough to be compressed.
+        zeros. One more zero saves nothing there, so the result is what a weight saves on average if all of
+        them become zero and are compressed.
 
         Parameters
         ----------

@@ -46,6 +46,7 @@ class Ports(NamedTuple):
 
     words_per_cycle: Any
     energy_pj_per_word: Any
+    compressed: Any
     dram_bits: Any  # bits of a word in the DRAM
 
 

@@ -258,7 +258,7 @@ def delivery_of(
 def ports_of(chip: Chip, role: str, delivery: Delivery, density: ArrayLike) -> Ports:
     """Return a delivery as numbers, for words of these densities in the DRAM."""
     bits = dram_bits(chip, role, delivery.compressed, density)
-    return Ports(delivery.words_per_cycle, delivery.energy_pj_per_word, bits)
+    return Ports(delivery.words_per_cycle, delivery.energy_pj_per_word, delivery.compressed, bits)
 
 
 def relevant_dims(layer: Layer, dataspace: str) -> set[str]:
