@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from sparsim.errors import LONGEST_NAME, SpecError
@@ -203,6 +204,50 @@ class Node:
             if key not in keys and (close := near_key(key, keys)):
                 return f"there is '{key}'; did you mean '{close}'?"
         return ""
+
+
+class _Content:
+    """A node in a key, equal to nodes of the same mapping in memory: equal texts are parsed once."""
+
+    def __init__(self, node: Node) -> None:
+        self.data, self.file, self.path = node.data, node.file, node.path
+
+    def __hash__(self) -> int:
+        return hash((id(self.data), self.path))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Content) and self.data is other.data and self.path == other.path
+
+
+class _Kept(NamedTuple):
+    result: Any
+    warnings: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+def read_once(read: Callable[..., T], *nodes: Node | None) -> T:
+    """Return `read(*nodes)`, from a cache if it was called for the same contents before.
+
+    `read` must depend on the contents alone. Warnings are repeated.
+    """
+    given = [node for node in nodes if node is not None]
+    context = given[0].context
+    if context.variables:
+        return read(*nodes)
+    kept = _read(read, *(None if node is None else _Content(node) for node in nodes))
+    if kept.warnings and kept.files != tuple(node.file for node in given):  # warnings name their files
+        return read(*nodes)
+    context.warnings.extend(kept.warnings)
+    result: T = kept.result
+    return result
+
+
+@lru_cache(maxsize=128)
+def _read(read: Callable[..., Any], *contents: _Content | None) -> _Kept:
+    context = Context(variables={}, warnings=[])
+    nodes = [None if one is None else Node(one.data, one.file, one.path, context) for one in contents]
+    result = read(*nodes)
+    return _Kept(result, tuple(context.warnings), tuple(one.file for one in contents if one is not None))
 
 
 def or_default(value: T | None, default: T) -> T:

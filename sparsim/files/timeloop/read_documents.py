@@ -10,7 +10,7 @@ from msgspec import structs
 
 from sparsim.errors import SpecError
 from sparsim.files.documents import Documents
-from sparsim.files.timeloop.document_node import Context, Node, describe, near_key
+from sparsim.files.timeloop.document_node import Context, Node, describe, near_key, read_once
 from sparsim.files.timeloop.read_architecture import estimator_attributes, read_architecture
 from sparsim.files.timeloop.read_constraints import find_items, find_template, read_mapspace
 from sparsim.files.timeloop.read_energy_tables import read_tables
@@ -61,7 +61,7 @@ def documents_from(
     if "arch" in top and "architecture" in top:
         nodes["architecture"].warn("is ignored, because 'arch' is given too", "architecture")
     ert = _section(nodes, "ERT", files) if "ERT" in nodes else None
-    arch = read_architecture(_section(nodes, arch_key, files), ert)
+    arch = read_once(read_architecture, _section(nodes, arch_key, files), ert)
     layer = None
     if needs_problem or "problem" in nodes:
         layer = read_problem(_section(nodes, "problem", files))
@@ -73,7 +73,7 @@ def documents_from(
         policy = read_sparse_optimizations(root.child("sparse_optimizations") or root.blank(), arch, layer)
     if ert is not None:
         art = _section(nodes, "ART", files) if "ART" in nodes else None
-        energy = read_tables(ert, art)
+        energy = read_once(read_tables, ert, art)
     elif "ART" in nodes:
         nodes["ART"].warn("is ignored, because an ART is used only together with an ERT", "ART")
     if not has_energies:

@@ -240,6 +240,25 @@ def test_variables_count_for_reals_too(read, variables, value):
     assert names(warning, "fast 0 Timeloop")
 
 
+def test_the_same_architecture_is_read_once_and_its_warnings_name_each_file(tmp_path):
+    texts = DOCUMENTS | {"arch.yaml": ARCH.replace("block-size: 4", "block-size: 4\n        wdith: 8")}
+    found = []
+    for name in ("first", "second", "first"):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        found.append(read_documents(write_documents(folder, texts)))
+        (warning,) = found[-1].warnings
+        assert names(warning, "wdith width")
+        assert str(folder) in warning
+    assert found[0].architecture is found[2].architecture
+    assert found[0].architecture == found[1].architecture
+    assert found[0].energy is found[1].energy
+    wrong = texts | {"ert.yaml": ERT.replace("version: 0.3", "version: 7")}
+    for _ in range(2):
+        with pytest.raises(SpecError, match="version"):
+            read_documents(write_documents(tmp_path / "first", wrong))
+
+
 def test_an_infinite_bandwidth_is_unlimited(read):
     assert (
         read(("arch.yaml", "read_bandwidth: 4", "read_bandwidth: .inf"))
