@@ -13,6 +13,7 @@ to a quarter of the MACs and for the searches that the agent is compared with.
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ import torch
 from benchmark import Found, Step, benchmark, cpu_seconds
 from digits_network import INSTALL, Digits, is_there, load_digits
 from digits_pruning import accuracy, digits_numbers, digits_table, pruned, scanned, scope_table
-from pruning_runs import run_table, runs
+from pruning_runs import compared, run_options
 from resnet18 import ResNet18
 from torch import nn
 from torch.nn import functional as F
@@ -64,10 +65,8 @@ def amc_on_digits(digits: Digits, share: float = 0.25) -> tuple[float, AmcReport
 
 @benchmark(document=True)
 @click.option("--data", metavar="SOURCE", help="ModelNet10, for PointNet++.  [default: left out]")
-@click.option("--seeds", type=int, default=2, show_default=True, help="Networks of each method on --data.")
-@click.option("--runs", "folder", metavar="DIR", default="build/methods", show_default=True,
-              help="Folder that keeps the runs on --data.")  # fmt: skip
-def main(step: Step, data: str | None, seeds: int, folder: str) -> Found:
+@run_options
+def main(step: Step, data: str | None, seeds: Sequence[int], folder: str) -> Found:
     torch.set_num_threads(1)
     step("ResNet-18 with half of its channels")
     numbers = {"resnet18_speedup": resnet18_speedup()}
@@ -87,7 +86,7 @@ def main(step: Step, data: str | None, seeds: int, folder: str) -> Found:
     else:
         messages().print(f"the digits network is left out: it is not installed ({INSTALL})")
     if data is not None:
-        blocks["pointnet"] = run_table(runs(data, range(seeds), Path(folder), step))
+        blocks["pointnet"] = compared(data, seeds, Path(folder), step)
     rows = [(name, f"{value:.4g}") for name, value in numbers.items()]
     return Found(numbers, {"methods": Table(["quantity", "value"], rows), **blocks})
 

@@ -27,6 +27,7 @@ from sparsim.model.evaluate import evaluate
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import energy_pruning  # noqa: E402
+import pruning_runs  # noqa: E402
 import timeloop_programs  # noqa: E402
 
 KEYS = {
@@ -197,3 +198,19 @@ def test_energies_and_accuracies_between_those_that_were_measured() -> None:
     assert energy_pruning.at_accuracy(curve, 0.85) == pytest.approx(200.0)
     assert energy_pruning.at_energy(curve, 99.0) is energy_pruning.at_accuracy(curve, 0.91) is None
     assert energy_pruning.spread([1.0, None, 3.0], "{:.1f}".format) == "2.0 ± 1.4 (2 of 3)"
+
+
+def test_runs_of_pruning_methods_are_averaged_over_seeds() -> None:
+    made = [
+        pruning_runs.Run(method, seed, sparsity, 1000 * (seed + 1), right, 200, 10.0, 1.0, 20.0)
+        for method, sparsity, rights in (("magnitude", 0.95, (150, 170)), ("channels", 0.0, (180, 180)))
+        for seed, right in enumerate(rights)
+    ]
+    costs = [pruning_runs.Costs(1e6 * (i + 1), 100.0 * (i + 1)) for i in range(len(made))]
+    table = pruning_runs.run_table(made, costs)
+    assert [row[0] for row in table.rows] == ["magnitude", "channels"]
+    assert [tuple(row[1:4]) for row in table.rows] == [("95.0", "1.5", "80.0"), ("0.0", "1.5", "90.0")]
+    assert [tuple(row[5:8]) for row in table.rows] == [
+        ("75.0 to 85.0", "1.5", "150"), ("90.0 to 90.0", "3.5", "350")
+    ]  # fmt: skip
+    assert set(pruning_runs.SCANNING) | set(pruning_runs.SEARCHES) < set(pruning_runs.METHODS)
