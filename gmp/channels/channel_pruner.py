@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gmp.channels.channel_costs import ChannelCost
+from gmp.channels.channel_costs import ChannelCost, checked_cost
 from gmp.channels.channel_records import ChannelGroups
 from gmp.channels.channel_scores import ChannelScore, channel_score, score_channels
 from gmp.channels.narrow_layers import output_axis
@@ -89,7 +89,8 @@ class ChannelPruner(Pruner):
         if scope not in ("global", "group"):
             raise PruningError(f"scope must be 'global' or 'group', got {scope!r}")
         self.groups = groups
-        self._channel_score, self._scope, self._cost = channel_score(score), scope, cost
+        self._channel_score, self._scope = channel_score(score), scope
+        self._cost = None if cost is None else checked_cost(cost)
         self._multiple, self._least = whole(multiple, "multiple"), whole(least, "least")
         everything = {group.name: torch.ones(group.channels, dtype=torch.bool) for group in groups}
         names = list(masks_of(model, groups, everything))

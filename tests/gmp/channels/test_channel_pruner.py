@@ -137,6 +137,8 @@ def test_mistakes_are_refused() -> None:
         ChannelPruner(model, pruner.groups, score="l22")
     with pytest.raises(PruningError, match="'side' has no norm"):
         ChannelPruner(model, pruner.groups, score="norm").prune(0.5)
+    with pytest.raises(PruningError, match=r"cost.*None"):
+        ChannelPruner(model, pruner.groups, cost=lambda counts: None).prune(0.5)  # type: ignore[arg-type, return-value]
     nn.init.constant_(model.pw.weight, float("nan"))
     with pytest.raises(PruningError, match="finite"):
         pruner.prune(0.5)
