@@ -35,7 +35,7 @@ from sparsim.machines.eyeriss.row_stationary_search import planned_mapping
 from sparsim.machines.eyeriss.row_stationary_spreads import Spreads, spreads
 from sparsim.records import Layer, Mapping
 from sparsim.records.layer_counts import words
-from sparsim.records.objective import ObjectiveName
+from sparsim.records.objective import OBJECTIVES, ObjectiveName
 from sparsim.records.row_stationary import RowStationary
 
 KEEP = 12  # candidates whose orders of passes are always evaluated
@@ -95,7 +95,7 @@ def plan_layer(
 def best_mapping(chip: Chip, layer: Layer, objective: ObjectiveName) -> tuple[Layer, Mapping]:
     """Return the layer as it is stored and its best mapping, without an evaluation."""
     if chip.spec.dataflow == "row-stationary":
-        return layer, planned_mapping(chip, layer, objective)
+        return layer, _best_of_sets(chip, layer, objective)
     possible = spreads(conv_dims(layer), chip.spec.noc.axes, chip.spec.spread)
     ways = stored_ways(chip, layer)
     found = [(stored, _best_mapping(chip, stored, possible, objective)) for stored in ways]
@@ -106,6 +106,16 @@ def best_mapping(chip: Chip, layer: Layer, objective: ObjectiveName) -> tuple[La
         )
     best = best_stored(fitting, objective)
     return best.stored, best.mapping
+
+
+def _best_of_sets(chip: Chip, layer: Layer, objective: ObjectiveName) -> Mapping:
+    """Return the best mapping by the closed form; for the least energy, which there lacks the clock, the one
+    of all objectives with the least by the model.
+    """
+    if objective != "energy":
+        return planned_mapping(chip, layer, objective)
+    found = dict.fromkeys(planned_mapping(chip, layer, each) for each in OBJECTIVES)
+    return min(found, key=lambda mapping: evaluate_stored(chip, layer, mapping).value(objective))
 
 
 class _Best(NamedTuple):
