@@ -13,7 +13,9 @@ from sparsim.machines.eyeriss import Chip, ChipEvaluation
 from sparsim.machines.eyeriss.chip import DRAM, IACT_GLB, PSUM_GLB
 from sparsim.machines.eyeriss.compression import plainly, stored_ways
 from sparsim.machines.eyeriss.conv_dims import conv_dims
-from sparsim.machines.eyeriss.layer_cost import best_stored, evaluate_stored
+from sparsim.machines.eyeriss.layer_cost import best_stored, evaluate_stored, tile_of
+from sparsim.machines.eyeriss.pe.conv_tiling import Tiling
+from sparsim.machines.eyeriss.pe.pe_estimate import estimate
 from sparsim.machines.eyeriss.plan_layer import KEEP, MOST_KEPT, _candidates
 from sparsim.machines.eyeriss.row_stationary_nest import Order, make_nests
 from sparsim.machines.eyeriss.row_stationary_spreads import spreads
@@ -73,12 +75,25 @@ def costs(
             "Weights": Density(density=min(max(weights, least), most["Weights"])),
             "Inputs": Density(density=min(inputs * shift, most["Inputs"])),
         }
+        if (
+            "Weights" in compressible
+            and "Weights" not in plain
+            and _overflows(chip, layer, mapping, densities)
+        ):
+            continue
         try:
             found = evaluate_stored(chip, plainly(replace(layer, densities=densities), tuple(plain)), mapping)
         except MappingError:
             continue
         return found.chip_pj + found.dram_pj, float(found.cycles)
     return None
+
+
+def _overflows(chip: Chip, layer: Layer, mapping: Mapping, densities: dict[str, Density]) -> bool:
+    """Whether a tile has more words of weights than its spad in more than 2.9 of ten million cases."""
+    (filters, channels), density = tile_of(mapping), densities["Weights"].density
+    conv, tiling = conv_dims(layer).conv(), Tiling(M0=filters, C0=channels)
+    return float(estimate(chip.spec.pe, conv, tiling, 1.0, density).weight_overflow) > 2.9e-7
 
 
 def limit(fits: Callable[[float], bool]) -> float:

@@ -22,6 +22,7 @@ from sparsim.machines.eyeriss.layer_cost import (
     spread_of,
     tile_of,
 )
+from sparsim.machines.eyeriss.pe.spad_capacity import OVERFLOW, weight_overflow
 from sparsim.machines.eyeriss.row_stationary_counts import with_sets
 from sparsim.model.batch_counts import BatchCounts, count_batch
 from sparsim.model.consistency import check
@@ -112,11 +113,22 @@ def _fits(chip: Chip, layer: Layer, mapping: Mapping, wanted: Reals) -> Bools:
     """Return whether the mapping fits, with compressed tensors of densities `wanted` (n, 2)."""
     found = np.zeros(len(wanted), np.bool_)
     for shift in SHIFTS if wanted[:, 1].any() else SHIFTS[:1]:
-        counts = _count(chip, layer, mapping, _stored(chip, wanted[~found], (), shift))
-        found[~found] = counts.status == 0
+        stored = _stored(chip, wanted[~found], (), shift)
+        fits = _count(chip, layer, mapping, stored).status == 0
+        found[~found] = fits & _weights_fit(chip, layer, mapping, stored[:, 0])
         if found.all():
             break
     return found
+
+
+def _weights_fit(chip: Chip, layer: Layer, mapping: Mapping, densities: Reals) -> Bools:
+    """Return whether even an unlikely tile of compressed weights fits the spad of a PE."""
+    if not chip.spec.pe.skips_zero_weights:
+        return np.ones(len(densities), np.bool_)
+    (filters, channels), bounds = tile_of(mapping), layer.bounds
+    m = np.full(len(densities), min(filters, bounds["M"]))
+    columns = np.full(len(densities), min(channels, bounds["C"]) * bounds["S"])
+    return weight_overflow(chip.spec.pe, m, columns, densities) <= OVERFLOW
 
 
 def _fits_plainly(

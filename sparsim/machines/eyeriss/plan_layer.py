@@ -31,6 +31,7 @@ from sparsim.machines.eyeriss.layer_cost import (
 )
 from sparsim.machines.eyeriss.layer_lowering import lowered, widest_window
 from sparsim.machines.eyeriss.order_search import FittingOrders, fitting_orders
+from sparsim.machines.eyeriss.pe.spad_capacity import OVERFLOW, SIGMAS
 from sparsim.machines.eyeriss.row_stationary_search import planned_mapping
 from sparsim.machines.eyeriss.row_stationary_spreads import Spreads, spreads
 from sparsim.records import Layer, Mapping
@@ -42,7 +43,6 @@ KEEP = 12  # candidates whose orders of passes are always evaluated
 MOST_KEPT = 96  # most candidates that are evaluated because they might be faster than the best
 ESTIMATED = 400  # candidates whose PEs are estimated
 MOST_FILTERS = 8  # numbers of filters per PE that are tried
-OVERFLOW = 0.01  # accepted probability that a tile has too many nonzero weights for the spad
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -257,15 +257,13 @@ def _shares(number: int, most: int, count: int) -> list[int]:
 
 
 def _most_columns(chip: Chip, filters: int, density: float) -> int:
-    """Return the number of columns of `filters` weights that fit a PE with high probability (two and a third
-    standard deviations).
-    """
+    """Return the number of columns of `filters` weights that fit a PE with high probability."""
     pe, most = chip.spec.pe, widest_window(chip)
     lanes = pe.simd_width
 
     def need(n: int) -> float:
         mean = n * (filters * density + (lanes - 1) / 2 * (density < 1.0)) / lanes
-        return mean + 2.33 * math.sqrt(n * filters * density * (1.0 - density)) / lanes
+        return mean + SIGMAS * math.sqrt(n * filters * density * (1.0 - density)) / lanes
 
     return bisect.bisect_left(range(1, most + 1), True, key=lambda n: need(n) > pe.weight_data.words)
 

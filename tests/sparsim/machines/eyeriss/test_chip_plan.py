@@ -95,6 +95,19 @@ def test_pes_take_as_long_as_their_twin_on_masks(layer: Layer, tolerance: float)
     assert float(found.pe.cycles) == pytest.approx(np.mean(runs), rel=tolerance or 1e-9)
 
 
+@pytest.mark.parametrize("density", [0.3, 0.5])
+def test_the_worst_tile_of_compressed_weights_fits_its_spad(density: float) -> None:
+    """As it must when a network is compiled: of five hundred tiles, all in the cycle-level PE."""
+    layer = conv(M=512, C=512, weights=density, iacts=0.5)
+    found = plan_layer(SMALL, layer)
+    assert found.storage["weight"] == "compressed"
+    shape, tile = conv_dims(layer).conv(), tile_of(found.mapping)
+    assert 512 * 512 / math.prod(tile) > 500
+    for seed in range(3):
+        masks = random_masks(shape, 0.5, density, np.random.default_rng(seed))
+        run_array(window_pe(SMALL), shape, tiling_of(found.spread, *tile), *masks)  # raises for a full spad
+
+
 @pytest.mark.parametrize("outputs", [{"P": 6}, {"Q": 6}])
 def test_the_stride_of_an_axis_with_one_output_does_not_matter(outputs: dict[str, int]) -> None:
     layer = conv(M=8, C=6, R=1 + 2 * ("P" in outputs), S=1 + 2 * ("Q" in outputs), stride=2, **outputs)
