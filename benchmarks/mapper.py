@@ -6,14 +6,15 @@ The mapper solves all 48 problems with the study's mapspace and objective (delay
 `timeloop-3`. Its best mapping is compared with the published one, which the model evaluates. The problems are
 then solved with other objectives. Times are CPU seconds of one core, after one search that compiles the
 kernels. `timeloop-mapper` runs on the 12 sparse layers of the on-chip compression design if it is on PATH.
-FactorFlow runs on three GEMMs if the environment variable FACTORFLOW names the folder of its sources.
+It, AccelForge and FactorFlow are then compared with the mapper on dense products of matrices, as far as they
+are installed (`peer_programs`).
 """
 
 import time
 from typing import Any, NamedTuple
 
-import mapper_peers
 import numpy as np
+import peer_programs
 import timeloop_programs
 from benchmark import Found, Step, benchmark, machine
 from msgspec.structs import replace
@@ -29,7 +30,7 @@ from sparsim.mapper.search_result import SearchResult
 from sparsim.model.arrays import Reals
 from sparsim.model.evaluate import Accounting, evaluate
 from sparsim.records import Accelerator, Mapspace
-from sparsim.report.tables import Block, Table
+from sparsim.report.tables import Table
 
 ACCOUNTING: Accounting = "timeloop-3"
 OBJECTIVE = ("delay", "energy")  # objective of the study
@@ -204,7 +205,7 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
         "on-chip sparse in an earlier measurement (one run, 2 threads, 6 layers stopped after 60 s), and it "
         "returns no certificate.",
         *result["timeloop"],
-        result["peers_line"],
+        *result["missing_peers"],
         f"Machine: {machine()}.",
     ]
 
@@ -237,17 +238,15 @@ def main(step: Step, quick: bool) -> Found:
     quick_runs = [case.run for case in cases if case.run[:2] == QUICK]
     problems = [(accelerator_of(run), run.layer, run.mapping) for run in quick_runs]
     result["timeloop_mapper_layers"], result["timeloop"] = timeloop_programs.compare_search(problems)
+    result["peers"], result["missing_peers"] = peer_programs.compare(step, quick=quick)
     result["layers"] = [layer_record(case) for case in cases]
-    result["peers"], peers, result["peers_line"] = mapper_peers.compare(step)
-    blocks: dict[str, Block] = {
+    blocks = {
         "summary": summary_lines(result),
         "layers": case_table(cases),
         "objectives": spread_table(result["objectives"]),
+        "peers": peer_programs.peer_table(result["peers"]),
     }
-    if peers is not None:
-        blocks["peers"] = peers
-    printed = ["summary"] if quick else ["objectives", "summary", "peers"]
-    return Found(result, blocks, [name for name in printed if name in blocks])
+    return Found(result, blocks, ("peers", "summary") if quick else ("objectives", "peers", "summary"))
 
 
 if __name__ == "__main__":
