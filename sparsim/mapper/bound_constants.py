@@ -48,7 +48,7 @@ def bound_pack(low: SearchArrays) -> BoundPack:
         compute=np.array([busy, energy]),
         leak=np.array([low.leak_pj]),
         left=np.array(left, np.float64),
-        distinct=_distinct(low.layer),
+        distinct=distinct_dims(low.layer),
         switch=np.array([bounded, exact, not spatial], np.int64),
         accounting=np.array([low.accounting], np.int64),
         existing=np.array([_existing(low.layer)]),
@@ -81,7 +81,7 @@ def _least_left(low: SearchArrays, options: range) -> float:
     return min(math.prod(_point_density(low, v) for v in _leaders(low.policy, g)) for g in options)
 
 
-def _distinct(layer: LayerPack) -> Ints:
+def distinct_dims(layer: LayerPack) -> Ints:
     """Return, per dataspace, the dims along which neighbouring tiles never overlap: those that move one
     coordinate, which no other dim moves.
     """

@@ -1,16 +1,19 @@
 """The arrays of `kernels.shortest_paths`: tiles and loops of a mapspace, shares of counts, prices."""
 
-from itertools import product
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
 
-from sparsim.mapper.bound_constants import SearchArrays
+from sparsim.mapper.bound_constants import SearchArrays, distinct_dims
+from sparsim.mapper.equivalent_dims import MergedDims
 from sparsim.mapper.factorisations import divisors
 from sparsim.mapper.kernels.lower_bounds import EXACT
 from sparsim.mapper.kernels.shortest_paths import CHANCE, MOST, STORED
-from sparsim.mapper.metadata_bounds import Nested, least_bits, list_nested
+from sparsim.mapper.kernels.tile_chains import INNER, LEGACY, MODE, OUTER, UNIT
 from sparsim.mapper.tile_sizes import Tiles
+from sparsim.mapper.tile_tables import Mask, Prices, Rule, TileTables
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import BoundPack, ChainPack, ChainWork, Ints, Reals
 from sparsim.model.lower import ints, reals
@@ -19,26 +22,31 @@ from sparsim.model.lower import ints, reals
 class Price(NamedTuple):
     """The price that a shortest path adds up."""
 
-    access: Reals  # (S, A) per vector access
+    access: Reals  # (S, O, A) per vector access
+    metadata: Reals  # (S, A) per access to metadata
+    metadata_width: Ints  # (S,) bits of such an access
     block: Ints  # (S,) words of a vector access
     most: Ints  # (S,) most instances that are counted
-    gated: bool  # whether gated accesses count
+    words: bool = False  # whether words are counted, with those of metadata
     dense: bool = False  # whether all accesses of a dense tensor are counted, at the instances in use
 
 
 def energy_price(low: SearchArrays) -> Price:
     arch = low.arch
-    access = np.ascontiguousarray(arch.energy[:, packs.DATA_ACTIONS : packs.DATA_ACTIONS + 3])
+    data = arch.energy[:, packs.DATA_ACTIONS : packs.METADATA_ACTIONS].reshape(-1, 3, 3)
+    metadata = arch.energy[:, packs.METADATA_ACTIONS : packs.DECOMPRESS].reshape(-1, 3, 3)[:, :, packs.RANDOM]
     most = arch.mesh[1:, 2] // arch.width[:, packs.CLUSTER]
-    return Price(access, np.ascontiguousarray(arch.width[:, packs.BLOCK]), np.ascontiguousarray(most), False)
+    width = np.maximum(arch.width[:, packs.METADATA_WIDTH], 1)
+    plain = np.ascontiguousarray
+    return Price(plain(data), plain(metadata), plain(width), plain(arch.width[:, packs.BLOCK]), plain(most))
 
 
 def access_price(low: SearchArrays, level: int) -> Price:
     """Return the price of one for every dense word that all instances of a level read, fill and update."""
-    access = reals(len(low.arch.limit), 3)
+    access = reals(len(low.arch.limit), 3, 3)
     access[level] = 1.0
     ones = np.ones(len(access), np.int64)
-    return Price(access, ones, ones * np.iinfo(np.int64).max, True, True)
+    return Price(access, reals(len(access), 3), ones, ones, ones * np.iinfo(np.int64).max, dense=True)
 
 
 def cycle_prices(low: SearchArrays) -> list[Price]:
@@ -51,69 +59,138 @@ def cycle_prices(low: SearchArrays) -> list[Price]:
             (packs.SHARED_BW, [packs.READ, packs.FILL, packs.UPDATE]),
         ):
             if limit[field] > 0:
-                access = reals(len(low.arch.limit), 3)
-                access[s, actions] = 1.0 / limit[field]
+                access, metadata = reals(len(low.arch.limit), 3, 3), reals(len(low.arch.limit), 3)
+                access[s, : packs.SKIPPED, actions] = 1.0 / limit[field]
+                metadata[s, actions] = 1.0 / limit[field]
                 ones = np.ones(len(access), np.int64)
-                prices.append(Price(access, ones, ones, True))
+                width = np.ascontiguousarray(low.arch.width[:, packs.WORD_BITS])
+                prices.append(Price(access, metadata, width, ones, ones, words=True))
     return prices
 
 
 class Choice(NamedTuple):
-    """A bypass choice, with decisions on tiles that share a format."""
+    """A bypass choice, with the sizes of tiles that it allows."""
 
     number: int  # row of `Space.keep`
     keep: Ints  # (S,)
-    single: tuple[Nested, ...]  # cases in which the child's tile has one word
-    several: tuple[Nested, ...]  # cases in which it has more words
+    allowed: Mask  # (S, D, W)
+
+    def split(self, s: int, v: int, sizes: Mask) -> tuple[Choice, Choice]:
+        """Return the choice with only some sizes (W,) of a tile, and with the others."""
+        some, others = self.allowed.copy(), self.allowed.copy()
+        some[s, v] &= sizes
+        others[s, v] &= ~sizes
+        return self._replace(allowed=some), self._replace(allowed=others)
 
 
-def list_choices(low: SearchArrays, bound: BoundPack) -> list[Choice]:
-    """Return all bypass choices, with all decisions."""
-    choices = []
-    for number, keep in enumerate(low.space.keep):
-        nested = [] if bound.switch[EXACT] else list_nested(low, keep)
-        for decisions in product((True, False), repeat=len(nested)):
-            single = tuple(n for n, one in zip(nested, decisions, strict=True) if one)
-            several = tuple(n for n, one in zip(nested, decisions, strict=True) if not one)
-            choices.append(Choice(number, keep, single, several))
-    return choices
+class Chains:
+    """The arrays of all bypass choices of a layer with merged dims."""
+
+    def __init__(self, low: SearchArrays, bound: BoundPack, dims: MergedDims, tiles: Tiles) -> None:
+        self.low, self.dims, self.tiles = low, dims, tiles
+        self._bound, self._exact = bound, bool(bound.switch[EXACT])
+        self._tables: dict[int, TileTables] = {}
+        self._made: dict[tuple[int, int], tuple[Price, ChainPack]] = {}  # prices are kept for their ids
+
+    def tables(self, choice: Choice) -> TileTables:
+        """Return the tables of tiles of a bypass choice."""
+        if choice.number not in self._tables:
+            self._tables[choice.number] = TileTables(self.low, self.dims.layer, self.tiles, choice.keep)
+        return self._tables[choice.number]
+
+    def choices(self) -> list[Choice]:
+        """Return all bypass choices. Where the metadata of a level depend on whether the child's tile has a
+        single word, there is a choice for each case.
+        """
+        found = []
+        for number, keep in enumerate(self.low.space.keep):
+            choices = [Choice(number, keep, np.ones((len(keep), *self.tiles.size.shape), bool))]
+            for (s, v), table in {} if self._exact else self.tables(choices[0]).tables.items():
+                limited = self.low.arch.limit[s, packs.SIZE] >= 0
+                if table is not None and limited and (table.inner >= 0).any():
+                    one = self.tiles.size[v] == 1
+                    choices = [part for choice in choices for part in choice.split(table.child, v, one)]
+            found += choices
+        return found
+
+    def make(self, choice: Choice, price: Price) -> ChainPack:
+        """Make the arrays of one choice."""
+        key = choice.number, id(price)
+        if key not in self._made:
+            self._made[key] = price, self._fixed_part(choice, price)
+        chain = self._made[key][1]
+        if self._exact:
+            return chain
+        prices = [
+            Prices(
+                price.access[s], price.metadata[s] / price.metadata_width[s], int(price.block[s]), price.words
+            )
+            for s in range(len(choice.keep))
+        ]
+        row, bits = self.tables(choice).rows(choice.allowed, prices)
+        if price.dense:
+            row[..., MODE] = LEGACY
+        return chain._replace(row=row, bits=bits, allowed=choice.allowed.astype(np.int64))
+
+    def _fixed_part(self, choice: Choice, price: Price) -> ChainPack:
+        """Return the arrays that do not depend on allowed sizes."""
+        low, dims, keep = self.low, self.dims, choice.keep
+        arch, layer = low.arch, dims.layer
+        parts = [sorted(divisors(int(n))) for n in layer.bound]
+        primes = [[n for n in part if n > 1 and len(divisors(n)) == 2] for part in parts]
+        divisor = _padded(parts)
+        exact = self._exact
+        room = np.stack([arch.limit[:, packs.MIN_WORDS], arch.limit[:, packs.SIZE]], axis=1)
+        if not exact:
+            room[:, 0] = 0
+        tiled, looped = _tiled(low, dims, divisor)
+        rule, outcome = reals(*len_of(keep, self.tiles), 2), ints(*len_of(keep, self.tiles))
+        if not exact:
+            _fill_rules(self.tables(choice).rules, rule, outcome)
+        rank_bits = low.policy.rank[..., [packs.RANK_METADATA_BITS, packs.RANK_PAYLOAD_BITS]]
+        return ChainPack(
+            bound=layer.bound, divisor=divisor, prime=_padded(primes), tiled=tiled, looped=looped,
+            distinct=distinct_dims(layer), flags=np.ascontiguousarray(low.space.flags),
+            size=self.tiles.size, sizes=self.tiles.number,
+            share=_shares(low, self._bound, self.tiles, keep, price), stored=_stored(low, self.tiles, keep),
+            bits=reals(*len_of(keep, self.tiles), 1), allowed=ints(1, 1, 1), row=reals(1, 1, 1, 1, UNIT),
+            rule=rule, outcome=outcome, coded=np.ascontiguousarray(low.policy.format[..., packs.HAS_FORMAT]),
+            rank_bits=np.ascontiguousarray(rank_bits, np.float64), metadata_price=price.metadata,
+            metadata_width=price.metadata_width,
+            bit_room=np.ascontiguousarray(arch.limit[:, packs.METADATA_BITS]),
+            room=np.floor(room).astype(np.int64), price=price.access, block=price.block, most=price.most,
+            exact=np.array([exact], np.int64), accounting=self._bound.accounting,
+        )  # fmt: skip
 
 
-def make_chain(low: SearchArrays, bound: BoundPack, tiles: Tiles, choice: Choice, price: Price) -> ChainPack:
-    """Make the arrays of one choice."""
-    keep = choice.keep
-    layer, arch, space = low.layer, low.arch, low.space
-    parts = [sorted(divisors(int(n))) for n in layer.bound]
-    primes = [[n for n in part if n > 1 and len(divisors(n)) == 2] for part in parts]
-    outermost = arch.first_tiling[1:] - 1  # temporal loops of every level
-    divisor = _padded(parts)
-    tiled = ints(len(keep), *divisor.shape)
-    for dim, rows in enumerate(space.factors):
-        extents = np.cumprod(rows, axis=1)[:, outermost]
-        for s in range(len(keep)):
-            tiled[s, dim] = np.isin(divisor[dim], extents[:, s])
-    looped = np.stack([rows[:, outermost].max(axis=0) > 1 for rows in space.factors], axis=1)
-    exact = bool(bound.switch[EXACT])
-    room = np.stack([arch.limit[:, packs.MIN_WORDS], arch.limit[:, packs.SIZE]], axis=1)
-    if not exact:
-        room[:, 0] = 0
-    bits = reals(len(keep), *tiles.size.shape)
-    if not exact:
-        bits = least_bits(low, tiles.size, tiles.shares[:, :, MOST], keep, choice.several)
-    between = np.array([1, np.iinfo(np.int64).max]) + ints(len(keep), len(tiles.size), 2)
-    for nested in choice.single:
-        between[nested.child, nested.dataspace, 1] = 1
-    for nested in choice.several:
-        between[nested.child, nested.dataspace, 0] = 2
-    return ChainPack(
-        bound=layer.bound, divisor=divisor, prime=_padded(primes), tiled=tiled,
-        looped=looped.astype(np.int64),
-        distinct=bound.distinct, flags=np.ascontiguousarray(space.flags), size=tiles.size, sizes=tiles.number,
-        share=_shares(low, bound, tiles, keep, price), stored=_stored(low, tiles, keep),
-        bits=bits, between=between, bit_room=np.ascontiguousarray(arch.limit[:, packs.METADATA_BITS]),
-        room=np.floor(room).astype(np.int64), price=price.access, block=price.block, most=price.most,
-        exact=np.array([exact], np.int64), accounting=bound.accounting,
-    )  # fmt: skip
+def len_of(keep: Ints, tiles: Tiles) -> tuple[int, int]:
+    """Return the numbers of levels and dataspaces."""
+    return len(keep), len(tiles.size)
+
+
+def _fill_rules(rules: dict[int, Rule | None], rule: Reals, outcome: Ints) -> None:
+    for v, one in rules.items():
+        if one is not None:
+            rule[: one.level, v, OUTER] = one.share
+            rule[one.level, v, INNER] = one.share
+            outcome[one.level, v] = one.kind
+
+
+def _tiled(low: SearchArrays, dims: MergedDims, divisor: Ints) -> tuple[Ints, Ints]:
+    """Return which divisors may be the extent of a tile (S, G, E), and which levels may have a loop in time
+    (S, G), over merged dims.
+    """
+    outermost = low.arch.first_tiling[1:] - 1  # temporal loops of every level
+    tiled, looped = ints(len(outermost), *divisor.shape), ints(len(outermost), len(divisor))
+    for g, members in enumerate(dims.groups):
+        sizes = [np.cumprod(low.space.factors[dim], axis=1)[:, outermost] for dim in members]
+        for s, t in enumerate(outermost):
+            extents = {1}
+            for own in sizes:
+                extents = {a * b for a in extents for b in np.unique(own[:, s]).tolist()}
+            tiled[s, g] = np.isin(divisor[g], list(extents))
+            looped[s, g] = max(low.space.factors[dim][:, t].max() for dim in members) > 1
+    return tiled, looped
 
 
 def _padded(rows: list[list[int]]) -> Ints:
@@ -162,13 +239,13 @@ def _shares(low: SearchArrays, bound: BoundPack, tiles: Tiles, keep: Ints, price
         for f, (kind, level, first, last) in enumerate([] if price.dense else low.policy.saf.tolist()):
             outer = [s for s in kept if s >= level]
             if outer and v in low.policy.option[first:last, packs.OPT_TARGET]:
-                if not (price.gated and kind == packs.GATED):
+                if not (price.words and kind == packs.GATED):
                     share[outer[0], v, [packs.READ, packs.UPDATE]] *= bound.left[f]
                 share[: outer[0], v] *= bound.left[f]
     return share
 
 
-def make_chain_work(low: SearchArrays, chain: ChainPack, codes: int, states: int) -> ChainWork:
+def make_chain_work(chain: ChainPack, codes: int, states: int) -> ChainWork:
     """Make scratch arrays for `codes` and `states` of any path."""
     (n_levels, n_data), (n_dims, n_divisors) = chain.stored.shape[:2], chain.divisor.shape
     most = n_levels * n_data

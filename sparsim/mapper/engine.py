@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from copy import copy
 from typing import NamedTuple
 
@@ -20,7 +21,9 @@ from sparsim.mapper.kernels.enumeration import LOWER_BOUND, PASSED
 from sparsim.mapper.kernels.lower_bounds import ACCESSES, ACCESSES_OUT, CYCLES_OUT, PJ_OUT, TEST_FAN
 from sparsim.mapper.objective_arrays import accesses_by_name, codes, values
 from sparsim.mapper.parallelism_bound import most_units
-from sparsim.mapper.relaxation import Relaxation, Relaxing
+from sparsim.mapper.path_search import Start
+from sparsim.mapper.relaxation import Relaxation, Relaxing, Trial
+from sparsim.mapper.relaxed_mappings import arrange
 from sparsim.mapper.search_budget import Budget, BudgetError
 from sparsim.mapper.search_result import Found
 from sparsim.mapper.space_arrays import space_pack
@@ -235,14 +238,30 @@ class Engine:
         return found
 
     def relax(self) -> Iterator[float]:
-        """Bound this part of the mapspace for the first objective, in steps that yield their work."""
+        """Bound this part of the mapspace for the first objective, in steps that yield their work. Mappings
+        that reach the bound are evaluated.
+        """
         if self.low.layer.cut[0]:  # the relaxation counts covered points instead of existing ones
             return
-        level = int(self.codes[0]) - ACCESSES
-        relaxing = Relaxing(self.low, self.bound, self.pack, self.objectives[0], max(level, 0))
-        for work in relaxing.steps():
+        level, work = int(self.codes[0]) - ACCESSES, self.make_work()
+
+        def evaluate(starts: list[Start]) -> None:
+            candidates, numbers = arrange(self.low, self.pack, starts)
+            with suppress(BudgetError):
+                self.try_numbers(work, candidates, numbers)
+
+        def best() -> tuple[float, float, float]:
+            if not self.kept.entries:
+                return math.inf, math.inf, math.inf
+            entry = self.kept.entries[0]
+            return entry.values[0], entry.energy_pj, entry.cycles
+
+        relaxing = Relaxing(
+            self.low, self.bound, self.pack, self.objectives[0], max(level, 0), Trial(evaluate, best)
+        )
+        for done in relaxing.steps():
             self.known.learn(relaxing.found)
-            yield work
+            yield done
         self.known.learn(relaxing.found)
 
     def found(self, entry: Entry) -> Found:

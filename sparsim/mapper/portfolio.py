@@ -35,7 +35,8 @@ SHARES = {ENUMERATE: 1.0, RELAX: 2.0, CLIMB: 3.0, DRAW: 1.0}  # shares of a budg
 AHEAD_US = 1e5  # lead of the relaxation, because a climb starts from its result
 STUCK_SHARE = 0.25  # share of hill climbing after no progress in half of its work and in STUCK_US
 STUCK_US = 1e6
-HEAD_US = 3e6  # work of an enumeration without budgets before other methods start
+HEAD_US = 3e5  # work of an enumeration without budgets before other methods start
+RELAX_US = 1e7  # most work of the relaxation without a budget of seconds
 FIRST_US = 10e6  # work for a first valid mapping, independent of the budget
 WARM_UP = 4000  # mappings that a local search tries before an enumeration that may not be completed
 TRIES = 100_000  # mappings that random and local search draw without a budget
@@ -115,7 +116,9 @@ class Portfolio:
             self._take_turns(list(members.values()), self.budget.seconds)
             return
         plan = [(name, self._most_work(name)) for name in members]
-        if ENUMERATE in members and CLIMB in members and self.budget.evaluations is None:
+        if self.budget.evaluations is not None:  # a proof saves the others their evaluations
+            plan.sort(key=lambda one: one[0] != RELAX)
+        elif ENUMERATE in members and CLIMB in members:
             plan[0] = ENUMERATE, HEAD_US
             plan += [(ENUMERATE, np.inf)] if self._small else []
         for name, most in plan:
@@ -124,8 +127,10 @@ class Portfolio:
 
     def _most_work(self, member: str) -> float:
         """Return the most work of one method without a budget of seconds, because an enumeration may reject
-        candidates for very long without evaluating any.
+        candidates for very long without evaluating any, and a relaxation split choices.
         """
+        if member == RELAX:
+            return RELAX_US
         if member != ENUMERATE or self.budget.evaluations is None:
             return np.inf
         return max(ENUMERATION_US, ENUMERATION_US_PER_EVALUATION * self.budget.evaluations)
@@ -198,7 +203,7 @@ class Portfolio:
         """Return whether no better mapping can be found, or is needed."""
         if self.complete:
             return True
-        if self.budget.evaluations is not None or self.kept.top > 1:
+        if self.kept.top > 1:
             return False
         return is_proven(self.objectives, self.kept, self.parts)
 
@@ -237,7 +242,7 @@ class Portfolio:
     def _relax(self) -> Iterator[float]:
         for part in self.parts:
             if not self._is_hopeless(part):
-                yield from part.relax()
+                yield from self._sibling(part, self._own(), self._left()).relax()
 
     def _sample(self, search: Callable[[Engine, int, int | None], Iterator[float]]) -> Iterator[float]:
         """Sample all parts in turn, each time for twice as many steps; they share budgets equally."""

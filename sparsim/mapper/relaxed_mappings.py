@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 
 from sparsim.mapper.bound_constants import SearchArrays
-from sparsim.mapper.relaxation import Start
+from sparsim.mapper.path_search import Start
 from sparsim.model.arrays import Ints, SpacePack
 from sparsim.model.lower import ints
 

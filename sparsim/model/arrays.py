@@ -380,10 +380,17 @@ class ChainPack(NamedTuple):
     share: Reals  # (S, D, A, W + 1) least part of the dense accesses that stays; at the end the least of all
     stored: Ints  # (S, D, W) words that a tile takes at least
     bits: Reals  # (S, D, W) metadata bits that it takes at least
-    between: Ints  # (S, D, 2) least and most words of a tile
+    allowed: Ints  # (S, D, W) whether a tile may have the size
+    row: Reals  # (S, D, 2, W + 1, 9 + 2 K) prices of fills by their size, of other accesses by the child's
+    rule: Reals  # (S, D, 2) share of accesses that rules of outer levels, of the level leave out
+    outcome: Ints  # (S, D) what becomes of the latter
+    coded: Ints  # (S, D) whether tiles have a format
+    rank_bits: Reals  # (S, D, K, U)
+    metadata_price: Reals  # (S, A) per access to metadata
+    metadata_width: Ints  # (S,) bits of such an access
     room: Ints  # (S, 2) least and most words stored; -1: unlimited
     bit_room: Reals  # (S,)
-    price: Reals  # (S, A) per vector access
+    price: Reals  # (S, O, A) per vector access
     block: Ints  # (S,) words of a vector access
     most: Ints  # (S,) instances that are paid for, at most
     exact: Ints  # (1,) whether counts are those of a dense layer

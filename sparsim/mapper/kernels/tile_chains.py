@@ -5,6 +5,8 @@ Counts are those of `sparsim.mapper.kernels.lower_bounds`. `keep` (S,) says what
 
 import math
 
+import numpy as np
+
 from sparsim.mapper.kernels.lower_bounds import ALMOST, ROUNDED_AWAY, may_lose_a_word
 from sparsim.model import arrays as k
 from sparsim.model.kernels.fill import fill
@@ -13,6 +15,12 @@ from sparsim.model.kernels.loop_nest import box_words
 
 OF, WAITS, ALL = 2, 3, 4  # fields of a delivery, after CHILD and PARENT
 UNKNOWN = -1.0
+FILLED, SERVED = 0, 1  # rows of a tile: when it is filled, when it is read and updated for a child
+LEGACY, LINEAR, TIGHT, EXACT_ROW = 0, 1, 2, 3  # modes of a row; TIGHT: linear, equal for all sizes
+# fields of a row: mode, words of a tile with metadata, its density, share of instances in use, accesses per
+# block, prices per word, what roundings may take from them, units of its format
+MODE, TILE, RHO_AT, AVG, RATIO_AT, LIN, SLACK, UNIT = 0, 1, 2, 3, 4, 5, 8, 9
+OUTER, INNER = 0, 1  # fields of a rule
 
 
 @kernel
@@ -113,17 +121,46 @@ def deliveries(layer, chain, keep, w):
 
 
 @kernel
-def _take(chain, w, s, a, v, i, count):
-    """Return the least cost of `count` accesses to one instance of level s; i is the position of the tile's
-    size.
+def _take(layer, chain, w, s, a, v, side, i, count):
+    """Return the least cost of `count` accesses to one instance of level s; i is the position of the size of
+    the tile that is filled, or of the child's tile.
     """
+    words = max(math.ceil(count * ALMOST - 0.5), 0.0)
+    scale = min(w.instances[s], chain.most[s])
     if chain.exact[0]:
-        count = max(math.ceil(count * ALMOST - 0.5), 0.0)
-        vectors = math.ceil(count / chain.block[s])
-    else:
-        count = max(count * ALMOST * chain.share[s, v, a, i] - ROUNDED_AWAY, 0.0)
-        vectors = count / chain.block[s]
-    return vectors * chain.price[s, a] * min(w.instances[s], chain.most[s])
+        return math.ceil(words / chain.block[s]) * chain.price[s, k.RANDOM, a] * scale
+    row = chain.row[s, v, side, i]
+    if row[MODE] == LINEAR or row[MODE] == TIGHT:
+        return max(words * row[LIN + a] * ALMOST - row[SLACK], 0.0) * scale
+    if row[MODE] == EXACT_ROW:
+        return _tile_cost(layer, chain, s, a, v, row, words) * scale
+    words = max(count * ALMOST * chain.share[s, v, a, i] - ROUNDED_AWAY, 0.0)
+    return words / chain.block[s] * chain.price[s, k.RANDOM, a] * scale
+
+
+@kernel
+def _tile_cost(layer, chain, s, a, v, row, words):
+    """Return the energy of accesses to tiles with known statistics, as the model computes it (model 9.6,
+    11.1 to 11.3, 14.1, 14.2).
+    """
+    left = words
+    if chain.coded[s, v]:
+        left -= math.floor(left * (1.0 - row[RHO_AT]))
+    left -= math.floor(left * chain.rule[s, v, OUTER])
+    removed = 0.0
+    if a != k.FILL:
+        removed = left * chain.rule[s, v, INNER]
+        removed = math.ceil(removed) if a == k.READ and layer.read_write[v] else math.floor(removed)
+    block = chain.block[s]
+    energy = math.ceil((left - removed) / block) * row[RATIO_AT] * chain.price[s, k.RANDOM, a]
+    energy += math.ceil(removed / block) * row[RATIO_AT] * chain.price[s, chain.outcome[s, v], a]
+    if row[TILE] > 0.0:
+        bits, tiles = 0.0, words / row[TILE]
+        for r in range(chain.rank_bits.shape[2]):
+            for u in range(2):
+                bits += np.ceil(row[UNIT + 2 * r + u] * tiles) * chain.rank_bits[s, v, r, u]
+        energy += np.ceil(bits / chain.metadata_width[s]) * chain.metadata_price[s, a]
+    return energy * row[AVG]
 
 
 @kernel
@@ -136,7 +173,7 @@ def _drain(chain, w, s, v, i, words):
     else:
         count = words * ALMOST * chain.share[s, v, k.FILL, i] - ROUNDED_AWAY
         vectors = max(count, 0.0) / chain.block[s]
-    return vectors * chain.price[s, k.READ] * min(w.instances[s], chain.most[s])
+    return vectors * chain.price[s, k.RANDOM, k.READ] * min(w.instances[s], chain.most[s])
 
 
 @kernel
@@ -154,12 +191,12 @@ def _deliver(layer, chain, w, j, words, i):
             fills -= w.part[child, v]
         if writes and accounting == k.COUNT_DRAINS:
             cost += _drain(chain, w, child, v, i, words)
-        cost += _take(chain, w, child, k.FILL, v, i, fills)
+        cost += _take(layer, chain, w, child, k.FILL, v, FILLED, i, fills)
     if writes:
-        cost += _take(chain, w, parent, k.UPDATE, v, i, content)
+        cost += _take(layer, chain, w, parent, k.UPDATE, v, SERVED, i, content)
         if accounting != k.COUNT_ALL:
             reads -= w.part[parent, v]
-    return cost + _take(chain, w, parent, k.READ, v, i, reads)
+    return cost + _take(layer, chain, w, parent, k.READ, v, SERVED, i, reads)
 
 
 @kernel
@@ -240,9 +277,9 @@ def fits(layer, chain, keep, w, s):
     for v in range(w.groups.shape[1]):
         if keep[s] >> v & 1:
             tile = _tile(layer, w, s, v)
-            if tile < chain.between[s, v, k.LEAST] or tile > chain.between[s, v, k.MOST]:
-                return False
             i = _place(chain, v, tile)
+            if not chain.exact[0] and not chain.allowed[s, v, i]:
+                return False
             words += tile if chain.exact[0] else chain.stored[s, v, i]
             bits += chain.bits[s, v, i]
     return chain.room[s, k.MOST] < 0 or (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 from math import prod
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
@@ -18,17 +19,17 @@ from sparsim.errors import MappingError
 from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.mapper import relaxation
 from sparsim.mapper.engine import Engine, Problem
+from sparsim.mapper.equivalent_dims import merge_dims
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.mapper.kernels.candidates import assemble_candidates
 from sparsim.mapper.kernels.enumeration import PASSED
 from sparsim.mapper.kernels.lower_bounds import ACCESSES
-from sparsim.mapper.kernels.shortest_paths import MOST
-from sparsim.mapper.metadata_bounds import least_bits, list_nested
 from sparsim.mapper.relaxation import Relaxation, list_spreads, relax
 from sparsim.mapper.relaxed_mappings import arrange
 from sparsim.mapper.search import search
 from sparsim.mapper.search_budget import Budget
 from sparsim.mapper.tile_sizes import list_tiles
+from sparsim.mapper.tile_tables import Prices, TileTables
 from sparsim.model import arrays as packs
 from sparsim.model.evaluate import evaluate
 from sparsim.model.lower import ints
@@ -254,11 +255,14 @@ def test_formats_and_skipping_leave_it_below_what_is_found(level: str, limits: d
 def test_least_metadata_are_those_of_the_least_tile_inside() -> None:
     """The model says how many bits do not fit where there is no room for any."""
     problem = coded_matmul("spad", 200, metadata_depth=1, size_words=4096)
-    engine = make_engine(problem, "energy")
-    tiles = list_tiles(engine.low.layer, engine.low.density, exact=False)
-    nested = list_nested(engine.low, engine.space.keep[0])
-    most = tiles.shares[:, :, MOST]
-    bits = least_bits(engine.low, tiles.size, most, engine.space.keep[0], nested)[1, 0]
+    engine = make_engine(coded_matmul("spad", 200, metadata_depth=10**6, size_words=4096), "energy")
+    dims = merge_dims(engine.low.layer)
+    tiles = list_tiles(dims.layer, engine.low.density, exact=False)
+    tables = TileTables(engine.low, dims.layer, tiles, engine.space.keep[0])
+    allowed = np.ones((3, *tiles.size.shape), bool)
+    allowed[0, 0] = tiles.size[0] > 1
+    free = Prices(np.zeros((3, 3)), np.zeros(3), 1, False)
+    bits = tables.rows(allowed, [free] * 3)[1][1, 0]
     m, k = problem.layer.bounds["M"], problem.layer.bounds["K"]
     smallest = {}
     for size, inside in product((16, 64), (2, 4, 8, 16, 32, 64)):
@@ -275,4 +279,4 @@ def test_least_metadata_are_those_of_the_least_tile_inside() -> None:
         found = int(str(caught.value).split()[0])
         smallest[size] = min(smallest.get(size, found), found)
     for size, found in smallest.items():
-        assert found - 1 < bits[tiles.size[0] == size][0] <= found
+        assert found == bits[tiles.size[0] == size][0]

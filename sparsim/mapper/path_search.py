@@ -1,0 +1,267 @@
+"""Best-first search over choices of spatial factors, keeps and sizes of tiles, bounded by shortest paths."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Generator
+from itertools import count
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim.mapper.bound_constants import SearchArrays
+from sparsim.mapper.chain_arrays import Chains, Choice, Price, cycle_prices, make_chain_work
+from sparsim.mapper.equivalent_dims import MergedDims
+from sparsim.mapper.factorisations import divisors
+from sparsim.mapper.kernels.shortest_paths import least_costs
+from sparsim.mapper.kernels.tile_chains import FILLED, LINEAR, MODE, SERVED
+from sparsim.mapper.tile_sizes import Tiles
+from sparsim.model.arrays import BoundPack, ChainPack, ChainWork, Ints, Reals
+from sparsim.model.lower import ints, reals
+
+STEPS_PER_US = 25.0  # approximate number of states per microsecond
+CHOICE_US = 1000.0  # microseconds for the setup of one bypass choice
+TURN = 32  # paths of one step
+STARTS = 24  # mappings handed to a search
+CLOSE = 1 - 1e-10  # tolerance for the rounding of sums: a value is proven if it is so close to its bound
+
+
+class Start(NamedTuple):
+    """A mapping that a shortest path represents."""
+
+    spread: Ints  # (S, R) spatial factors
+    loops: Ints  # (n, 3) in time, outermost first: level, dim, bound
+    choice: int  # row of `Space.keep`
+
+
+class Paths:
+    """Shortest paths for all spatial factors and bypass choices; those of equivalent dims count once."""
+
+    def __init__(
+        self, low: SearchArrays, bound: BoundPack, spread: Ints, dims: MergedDims, tiles: Tiles
+    ) -> None:
+        self.low, self.bound, self.dims, self.tiles = low, bound, dims, tiles
+        merged = dims.product(spread)
+        _, first = np.unique(merged.reshape(len(merged), -1), axis=0, return_index=True)
+        self.full = spread[first]  # (n, S, R)
+        self.spread = np.ascontiguousarray(merged[first])  # (n, S, G)
+        self.chains = Chains(low, bound, dims, tiles)
+        self.cycle_prices = cycle_prices(low)
+        self.choices = self.chains.choices()
+        n_data = len(low.layer.words)
+        counts = (low.space.keep[:, :, None] >> np.arange(n_data) & 1).sum(axis=1)
+        self.codes = int((counts + 1).prod(axis=1).max())
+        self.states = int(np.prod([len(divisors(int(n))) for n in dims.layer.bound]))
+        self._work: ChainWork | None = None
+
+    def units_cycles(self) -> Reals:
+        """Return the least cycles of the arithmetic for each choice of spatial factors."""
+        busy = float(self.bound.compute[0])
+        cycles: Reals = np.ceil(busy / self.spread.prod(axis=(1, 2))) + self.low.arch.latency[0]
+        return cycles
+
+    def base(self) -> Reals:
+        """Return the energy in pJ of the arithmetic, and of leakage in its time, for each choice of spatial
+        factors.
+        """
+        busy, energy = self.bound.compute.tolist()
+        base: Reals = energy + self.low.leak_pj * np.ceil(busy / self.spread.prod(axis=(1, 2)))
+        return base
+
+    def floors(self, among: Ints, price: Price) -> Generator[float, None, Reals]:
+        """Return the least costs of all bypass choices that are found directly."""
+        least = np.full(len(among), np.inf)
+        zero, one = np.zeros(len(among)), np.ones(len(among))
+        for choice in self.choices:
+            yield CHOICE_US + len(among)
+            chain = self.chains.make(choice, price)
+            least = np.minimum(least, self.run(chain, choice, among, one, zero, -np.inf)[0][:, 0])
+        return least
+
+    def run(
+        self, chain: ChainPack, choice: Choice, some: Ints, scale: Reals, base: Reals, limit: float,
+        *, trace: bool = False,
+    ) -> tuple[Reals, Ints]:  # fmt: skip
+        """Return `least_costs` of some spatial factors, and the loops of the last path."""
+        if self._work is None:
+            self._work = make_chain_work(chain, self.codes, self.states)
+        shape = (len(choice.keep), self.codes, self.states) if trace else (0, 0, 0)
+        path, loops, out = ints(*shape), ints(64 * chain.looped.size, 3), reals(len(some), 2)
+        number = least_costs(
+            self.dims.layer, chain, self._work, choice.keep, self.spread[some], scale, base, limit, out, path,
+            loops,
+        )  # fmt: skip
+        return out, loops[:number]
+
+
+class Counts(NamedTuple):
+    """What a proof rests on.
+
+    Attributes
+    ----------
+    classes : int
+        Choices of spatial factors, of what is kept, and of sizes of tiles; those of equivalent dims count
+        once.
+    searched : int
+        How many of them a shortest path bounds; the others have a higher bound that is found directly.
+    split : int
+        How many of those were split into two.
+    """
+
+    classes: int
+    searched: int
+    split: int
+
+
+class _Node(NamedTuple):
+    """Spatial factors and a choice of what is kept, with the sizes of tiles."""
+
+    bound: float
+    number: int  # decides between equals
+    spread: int
+    choice: Choice
+    searched: bool  # whether the bound is that of a shortest path
+
+
+class Branches:
+    """The search for the least (base + cost) * scale of all choices; `least` is never above it, and grows.
+
+    `goal` returns the best value known: what is not below it is not looked at.
+    """
+
+    def __init__(
+        self, paths: Paths, price: Price, base: Reals, scale: Reals, among: Ints, goal: Callable[[], float]
+    ) -> None:
+        self.paths, self.goal = paths, goal
+        self.start: Start | None = None  # the mapping of the latest path that was traced
+        self.starts: list[Start] = []
+        self.rescale: Callable[[int], float] | None = None
+        self._price, self._base, self._scale, self._among = price, base, scale.copy(), among
+        self._open: list[_Node] = []
+        self._number, self._stuck, self._turn, self._best = count(), np.inf, 1, np.inf
+        self._rescaled: set[int] = set()
+        self._searched = self._split_up = 0
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(len(self._among) * len(self.paths.choices), self._searched, self._split_up)
+
+    @property
+    def least(self) -> float:
+        """Return a value that no mapping is below, if the goal is not."""
+        return min(self._open[0].bound if self._open else np.inf, self._stuck, self.goal())
+
+    def begin(self) -> Generator[float, None, None]:
+        """Bound all choices by values that are found directly."""
+        scale, base = self._scale[self._among], self._base[self._among]
+        for choice in self.paths.choices:
+            yield CHOICE_US + len(self._among)
+            chain = self.paths.chains.make(choice, self._price)
+            floors = self.paths.run(chain, choice, self._among, scale, base, -np.inf)[0][:, 0]
+            for i, floor in zip(self._among.tolist(), floors.tolist(), strict=True):
+                self._open.append(_Node(floor, next(self._number), i, choice, False))
+        heapq.heapify(self._open)
+
+    def step(self, *, tight: bool = False) -> float | None:
+        """Bound some choices better, or split one; return the work, None if nothing is left to do: then
+        `least` is as large as it gets. `tight`: split choices until the bound is the cost of a mapping,
+        without a goal.
+        """
+        if not self._open or self._open[0].bound >= min(self.goal() * CLOSE, self._stuck):
+            return None
+        if self._open[0].searched:
+            return self._split(heapq.heappop(self._open), tight)
+        nodes = [heapq.heappop(self._open)]
+        while self._open and len(nodes) < self._turn and self._open[0].choice is nodes[0].choice:
+            if self._open[0].searched:
+                break
+            nodes.append(heapq.heappop(self._open))
+        self._turn = min(2 * self._turn, TURN)
+        return self._search(nodes)
+
+    def _search(self, nodes: list[_Node]) -> float:
+        """Bound some choices by shortest paths."""
+        some, choice = np.array([node.spread for node in nodes]), nodes[0].choice
+        chain = self.paths.chains.make(choice, self._price)
+        limit = self.goal() * (1 + 1e-9)
+        out, _ = self.paths.run(chain, choice, some, self._scale[some], self._base[some], limit)
+        self._searched += len(nodes)
+        for node, value in zip(nodes, out[:, 1].tolist(), strict=True):
+            if value < limit:
+                found = node._replace(bound=max(node.bound, value), searched=True)
+                heapq.heappush(self._open, found)
+                if value < self._best:
+                    self._best = value
+                    self._trace(found, chain)
+        steps = len(nodes) * self.paths.states * len(self.paths.low.arch.fan)
+        return steps / STEPS_PER_US + CHOICE_US / 2
+
+    def _trace(self, node: _Node, chain: ChainPack) -> Ints:
+        """Return the loops of a node's path, over merged dims, and take it over as a start."""
+        one = np.array([node.spread])
+        _, loops = self.paths.run(chain, node.choice, one, np.ones(1), np.zeros(1), np.inf, trace=True)
+        full = self.paths.full[node.spread]
+        bound = self.paths.low.layer.bound
+        self.start = Start(full, self.paths.dims.split(loops, full, bound), node.choice.number)
+        self.starts = [self.start, *self.starts[: STARTS - 1]]
+        return loops
+
+    def _split(self, node: _Node, tight: bool) -> float:
+        """Split a choice whose path costs more as a mapping than as a path."""
+        chain = self.paths.chains.make(node.choice, self._price)
+        loops = self._trace(node, chain)
+        halves = self._halves(node, chain, self._extents(node, loops))
+        self._split_up += len(halves) > 0
+        for half in halves:
+            child = node._replace(number=next(self._number), choice=half, searched=False)
+            heapq.heappush(self._open, child)
+        if not halves and self.rescale is not None and node.spread not in self._rescaled:
+            self._rescaled.add(node.spread)
+            before = float(self._scale[node.spread])
+            self._scale[node.spread] = max(before, self.rescale(node.spread))
+            bound = node.bound * (self._scale[node.spread] / before if before > 0.0 else 1.0)
+            heapq.heappush(self._open, node._replace(bound=bound, number=next(self._number)))
+        elif not halves:
+            self._stuck = min(self._stuck, node.bound)
+        return CHOICE_US
+
+    def _extents(self, node: _Node, loops: Ints) -> Ints:
+        """Return (S, G): the extents of the tiles of every level on a path."""
+        factor = self.paths.spread[node.spread].copy()
+        for level, dim, bound in loops.tolist():
+            factor[level, dim] *= bound
+        return np.cumprod(factor, axis=0)
+
+    def _halves(self, node: _Node, chain: ChainPack, extents: Ints) -> tuple[Choice, ...]:
+        """Return the choice with tiles like those of the path, and with others, where their size matters."""
+        if chain.exact[0]:
+            return ()
+        tables, sizes = self.paths.chains.tables(node.choice), self.paths.tiles.size
+        at = {}
+        for s, v in tables.tables:
+            words = _words(self.paths.dims, v, extents[s])
+            at[s, v] = int(np.searchsorted(sizes[v, : self.paths.tiles.number[v]], words))
+        several = {key for key, i in at.items() if node.choice.allowed[key].sum() > 1}
+        loose = []
+        for (s, v), table in tables.tables.items():
+            if table is None:
+                continue
+            inner = at[table.child, v] if table.child >= 0 else 0
+            rows = chain.row[s, v, FILLED, at[s, v], MODE], chain.row[s, v, SERVED, inner, MODE]
+            if LINEAR in rows:
+                loose += [(table.child, v)] if (table.inner >= 0).any() else []
+                loose.append((s, v))
+        for key in loose:
+            if key in several:
+                alike = tables.alike(*key, at[key])
+                if (node.choice.allowed[key] & ~alike).any():
+                    return node.choice.split(*key, alike)
+        return ()
+
+
+def _words(dims: MergedDims, v: int, extent: Ints) -> int:
+    """Return the words of a tensor in a box."""
+    layer, words = dims.layer, 1
+    for first, last in zip(layer.side[v, :-1], layer.side[v, 1:], strict=True):
+        words *= 1 + sum(int(c) * (int(extent[d]) - 1) for d, c, _ in layer.term[first:last])
+    return words
