@@ -66,7 +66,7 @@ PERIOD_S = 0.1  # seconds between updates of the progress; more frequent ones co
     type=AT_LEAST_1,
     help="Largest number of mappings that each method evaluates for a layer.",
 )
-@click.option("--seconds", type=float, help="Time limit for the search of a layer, in seconds.")
+@click.option("--seconds", type=float, help="Limit for the search of a layer, in CPU seconds.")
 @seed_option
 @threads_option(text="the documents' mapper section, or 1")
 @click.option("--top", type=AT_LEAST_1, default=1, show_default=True, help="Number of mappings to report.")

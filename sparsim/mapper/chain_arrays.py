@@ -74,13 +74,14 @@ class Choice(NamedTuple):
     number: int  # row of `Space.keep`
     keep: Ints  # (S,)
     allowed: Mask  # (S, D, W)
+    is_whole: bool = True  # whether it is one of those from which a search starts
 
     def split(self, s: int, v: int, sizes: Mask) -> tuple[Choice, Choice]:
         """Return the choice with only some sizes (W,) of a tile, and with the others."""
         some, others = self.allowed.copy(), self.allowed.copy()
         some[s, v] &= sizes
         others[s, v] &= ~sizes
-        return self._replace(allowed=some), self._replace(allowed=others)
+        return self._replace(allowed=some, is_whole=False), self._replace(allowed=others, is_whole=False)
 
 
 class Chains:
@@ -90,7 +91,9 @@ class Chains:
         self.low, self.dims, self.tiles = low, dims, tiles
         self._bound, self._exact = bound, bool(bound.switch[EXACT])
         self._tables: dict[int, TileTables] = {}
-        self._made: dict[tuple[int, int], tuple[Price, ChainPack]] = {}  # prices are kept for their ids
+        # prices and choices are kept with their arrays, so that no other has the same id
+        self._made: dict[tuple[int, int], tuple[Price, ChainPack]] = {}
+        self._whole: dict[tuple[int, int], tuple[Choice, ChainPack]] = {}
 
     def tables(self, choice: Choice) -> TileTables:
         """Return the tables of tiles of a bypass choice."""
@@ -110,8 +113,15 @@ class Chains:
                 if table is not None and limited and (table.inner >= 0).any():
                     one = self.tiles.size[v] == 1
                     choices = [part for choice in choices for part in choice.split(table.child, v, one)]
-            found += choices
+            found += [choice._replace(is_whole=True) for choice in choices]
         return found
+
+    def prices(self, price: Price) -> list[Prices]:
+        """Return the prices of every level."""
+        per_bit = price.metadata / price.metadata_width[:, None]
+        return [
+            Prices(price.access[s], per_bit[s], int(price.block[s]), price.words) for s in range(len(per_bit))
+        ]
 
     def make(self, choice: Choice, price: Price) -> ChainPack:
         """Make the arrays of one choice."""

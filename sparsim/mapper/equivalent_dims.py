@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from sparsim.mapper.factorisations import count_factorisations
 from sparsim.model.arrays import TERM_COEFFICIENT, TERM_DIM, Ints, LayerPack
 from sparsim.model.lower import ints
 
@@ -38,17 +40,19 @@ class MergedDims(NamedTuple):
         return np.array(found[::-1], np.int64).reshape(-1, 3)
 
 
-def merge_dims(layer: LayerPack) -> MergedDims:
-    """Merge the dims that every tensor either lacks or has as the only dim of a coordinate."""
+def merge_dims(layer: LayerPack, factors: Sequence[Ints]) -> MergedDims:
+    """Merge the dims that every tensor either lacks or has as the only dim of a coordinate, and whose
+    factorisations (n, T) are all those over the same tiling levels.
+    """
     n_data = len(layer.words)
     dims = [d for d in range(len(layer.bound)) if layer.bound[d] > 1] or [0]
     alone = [_dims_of_their_own(layer, v) for v in range(n_data)]
     groups: dict[tuple[int, ...], list[int]] = {}
     for dim in dims:
-        kinds = (
+        kinds = [
             -1 if not layer.relevant[v] >> dim & 1 else -2 if dim in alone[v] else dim for v in range(n_data)
-        )
-        groups.setdefault(tuple(kinds), []).append(dim)
+        ]
+        groups.setdefault((*kinds, *_free_levels(dim, factors[dim])), []).append(dim)
     merged = tuple(tuple(members) for members in groups.values())
     sides = [_coordinates(layer, v, merged, alone[v]) for v in range(n_data)]
     terms: list[list[int]] = []
@@ -70,6 +74,17 @@ def merge_dims(layer: LayerPack) -> MergedDims:
         ),
         merged,
     )  # fmt: skip
+
+
+def _free_levels(dim: int, rows: Ints) -> tuple[int, ...]:
+    """Return the tiling levels over which a dim is factorised freely; if not freely, what no other dim
+    has.
+    """
+    levels = np.flatnonzero(rows.max(axis=0) > 1)
+    bound, ones = int(rows[0].prod()), [1] * len(levels)
+    if len(rows) == count_factorisations(bound, ones, [bound] * len(levels)):
+        return tuple(levels.tolist())
+    return -1, dim
 
 
 def _coordinates_of(layer: LayerPack, v: int) -> list[list[list[int]]]:

@@ -14,15 +14,15 @@ from sparsim.mapper.chain_arrays import Chains, Choice, Price, cycle_prices, mak
 from sparsim.mapper.equivalent_dims import MergedDims
 from sparsim.mapper.factorisations import divisors
 from sparsim.mapper.kernels.shortest_paths import least_costs
-from sparsim.mapper.kernels.tile_chains import FILLED, LINEAR, MODE, SERVED
+from sparsim.mapper.kernels.tile_chains import FILLED, LIN, LINEAR, MODE, SERVED
 from sparsim.mapper.tile_sizes import Tiles
-from sparsim.model.arrays import BoundPack, ChainPack, ChainWork, Ints, Reals
+from sparsim.model.arrays import FILL, READ, UPDATE, BoundPack, ChainPack, ChainWork, Ints, Reals
 from sparsim.model.lower import ints, reals
 
 STEPS_PER_US = 25.0  # approximate number of states per microsecond
 CHOICE_US = 1000.0  # microseconds for the setup of one bypass choice
 TURN = 32  # paths of one step
-STARTS = 24  # mappings handed to a search
+STARTS = 8  # mappings handed to a search
 CLOSE = 1 - 1e-10  # tolerance for the rounding of sums: a value is proven if it is so close to its bound
 
 
@@ -135,7 +135,7 @@ class Branches:
         self.paths, self.goal = paths, goal
         self.start: Start | None = None  # the mapping of the latest path that was traced
         self.starts: list[Start] = []
-        self.rescale: Callable[[int], float] | None = None
+        self.rescale: Callable[[int, float], float] | None = None  # a better scale, up to what is enough
         self._price, self._base, self._scale, self._among = price, base, scale.copy(), among
         self._open: list[_Node] = []
         self._number, self._stuck, self._turn, self._best = count(), np.inf, 1, np.inf
@@ -162,24 +162,33 @@ class Branches:
                 self._open.append(_Node(floor, next(self._number), i, choice, False))
         heapq.heapify(self._open)
 
-    def step(self, *, tight: bool = False) -> float | None:
-        """Bound some choices better, or split one; return the work, None if nothing is left to do: then
-        `least` is as large as it gets. `tight`: split choices until the bound is the cost of a mapping,
-        without a goal.
-        """
-        if not self._open or self._open[0].bound >= min(self.goal() * CLOSE, self._stuck):
-            return None
+    @property
+    def is_done(self) -> bool:
+        """Return whether nothing is left to do: `least` is as large as it gets."""
+        return not self._open or self._open[0].bound >= min(self.goal() * CLOSE, self._stuck)
+
+    @property
+    def work(self) -> float:
+        """Return the approximate work of the next step."""
         if self._open[0].searched:
-            return self._split(heapq.heappop(self._open), tight)
+            return CHOICE_US
+        steps = self._turn * self.paths.states * len(self.paths.low.arch.fan)
+        return steps / STEPS_PER_US + CHOICE_US / 2
+
+    def step(self) -> None:
+        """Bound some choices better, or split one."""
+        if self._open[0].searched:
+            self._split(heapq.heappop(self._open))
+            return
         nodes = [heapq.heappop(self._open)]
         while self._open and len(nodes) < self._turn and self._open[0].choice is nodes[0].choice:
             if self._open[0].searched:
                 break
             nodes.append(heapq.heappop(self._open))
         self._turn = min(2 * self._turn, TURN)
-        return self._search(nodes)
+        self._search(nodes)
 
-    def _search(self, nodes: list[_Node]) -> float:
+    def _search(self, nodes: list[_Node]) -> None:
         """Bound some choices by shortest paths."""
         some, choice = np.array([node.spread for node in nodes]), nodes[0].choice
         chain = self.paths.chains.make(choice, self._price)
@@ -193,8 +202,6 @@ class Branches:
                 if value < self._best:
                     self._best = value
                     self._trace(found, chain)
-        steps = len(nodes) * self.paths.states * len(self.paths.low.arch.fan)
-        return steps / STEPS_PER_US + CHOICE_US / 2
 
     def _trace(self, node: _Node, chain: ChainPack) -> Ints:
         """Return the loops of a node's path, over merged dims, and take it over as a start."""
@@ -206,8 +213,17 @@ class Branches:
         self.starts = [self.start, *self.starts[: STARTS - 1]]
         return loops
 
-    def _split(self, node: _Node, tight: bool) -> float:
+    def _split(self, node: _Node) -> None:
         """Split a choice whose path costs more as a mapping than as a path."""
+        if self.rescale is not None and node.spread not in self._rescaled:
+            self._rescaled.add(node.spread)
+            before = float(self._scale[node.spread])
+            enough = self.goal() / node.bound * before if node.bound > 0.0 else 0.0
+            self._scale[node.spread] = max(before, self.rescale(node.spread, enough))
+            if self._scale[node.spread] > before > 0.0:
+                bound = node.bound / before * self._scale[node.spread]
+                heapq.heappush(self._open, node._replace(bound=bound, number=next(self._number)))
+                return
         chain = self.paths.chains.make(node.choice, self._price)
         loops = self._trace(node, chain)
         halves = self._halves(node, chain, self._extents(node, loops))
@@ -215,15 +231,8 @@ class Branches:
         for half in halves:
             child = node._replace(number=next(self._number), choice=half, searched=False)
             heapq.heappush(self._open, child)
-        if not halves and self.rescale is not None and node.spread not in self._rescaled:
-            self._rescaled.add(node.spread)
-            before = float(self._scale[node.spread])
-            self._scale[node.spread] = max(before, self.rescale(node.spread))
-            bound = node.bound * (self._scale[node.spread] / before if before > 0.0 else 1.0)
-            heapq.heappush(self._open, node._replace(bound=bound, number=next(self._number)))
-        elif not halves:
+        if not halves:
             self._stuck = min(self._stuck, node.bound)
-        return CHOICE_US
 
     def _extents(self, node: _Node, loops: Ints) -> Ints:
         """Return (S, G): the extents of the tiles of every level on a path."""
@@ -241,22 +250,31 @@ class Branches:
         for s, v in tables.tables:
             words = _words(self.paths.dims, v, extents[s])
             at[s, v] = int(np.searchsorted(sizes[v, : self.paths.tiles.number[v]], words))
-        several = {key for key, i in at.items() if node.choice.allowed[key].sum() > 1}
-        loose = []
+        found: list[tuple[float, tuple[int, int]]] = []
         for (s, v), table in tables.tables.items():
             if table is None:
                 continue
             inner = at[table.child, v] if table.child >= 0 else 0
-            rows = chain.row[s, v, FILLED, at[s, v], MODE], chain.row[s, v, SERVED, inner, MODE]
-            if LINEAR in rows:
-                loose += [(table.child, v)] if (table.inner >= 0).any() else []
-                loose.append((s, v))
-        for key in loose:
-            if key in several:
-                alike = tables.alike(*key, at[key])
-                if (node.choice.allowed[key] & ~alike).any():
-                    return node.choice.split(*key, alike)
+            exact = tables.price_of(s, v, at[s, v], inner, self.paths.chains.prices(self._price)[s])
+            for side, i, key in (
+                (FILLED, at[s, v], (table.child, v)),
+                (SERVED, inner, (s, v)),
+            ):
+                row = chain.row[s, v, side, i]
+                if row[MODE] == LINEAR and key[0] >= 0:
+                    found.append((_excess(exact, row, side), key))
+        for _, key in sorted(found, key=lambda one: -one[0]):
+            alike = tables.alike(*key, at[key])
+            allowed = node.choice.allowed[key]
+            if (allowed & alike).any() and (allowed & ~alike).any():
+                return node.choice.split(*key, alike)
         return ()
+
+
+def _excess(exact: Reals, row: Reals, side: int) -> float:
+    """Return by how much the prices (A,) of a tile are above those of a row."""
+    actions = [FILL] if side == FILLED else [READ, UPDATE]
+    return max(float(exact[a] - row[LIN + a]) / max(float(row[LIN + a]), 1e-30) for a in actions)
 
 
 def _words(dims: MergedDims, v: int, extent: Ints) -> int:

@@ -37,6 +37,7 @@ STUCK_SHARE = 0.25  # share of hill climbing after no progress in half of its wo
 STUCK_US = 1e6
 HEAD_US = 3e5  # work of an enumeration without budgets before other methods start
 RELAX_US = 1e7  # most work of the relaxation without a budget of seconds
+RELAX_PART = 4  # the relaxation evaluates one in so many of the mappings that a method may evaluate
 FIRST_US = 10e6  # work for a first valid mapping, independent of the budget
 WARM_UP = 4000  # mappings that a local search tries before an enumeration that may not be completed
 TRIES = 100_000  # mappings that random and local search draw without a budget
@@ -242,7 +243,15 @@ class Portfolio:
     def _relax(self) -> Iterator[float]:
         for part in self.parts:
             if not self._is_hopeless(part):
-                yield from self._sibling(part, self._own(), self._left()).relax()
+                left = self._left()
+                engine = self._sibling(
+                    part, self._own(), None if left is None else max(left // RELAX_PART, 1)
+                )
+                yield from engine.relax()
+                if left is not None:  # other methods continue from here
+                    self._first_evaluated += engine.evaluated
+                    for entry in engine.kept.entries:
+                        self._first.keep(entry)
 
     def _sample(self, search: Callable[[Engine, int, int | None], Iterator[float]]) -> Iterator[float]:
         """Sample all parts in turn, each time for twice as many steps; they share budgets equally."""

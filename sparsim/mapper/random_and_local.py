@@ -5,8 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from sparsim.mapper.engine import Engine
-from sparsim.mapper.relaxation import Relaxation
-from sparsim.mapper.relaxed_mappings import arrange
 from sparsim.model.arrays import Ints, Reals
 
 BATCH = 1024  # random mappings at a time
@@ -38,8 +36,8 @@ def search_random(engine: Engine, seed: int, tries: int | None) -> Iterator[floa
 
 
 def search_local(engine: Engine, seed: int, tries: int | None) -> Iterator[float]:
-    """Hill climbing from the best of random mappings, or of those that the relaxation points to; stuck, it
-    starts again near the best so far. In steps that yield their work.
+    """Hill climbing from the best of random mappings and of those found before; stuck, it starts again near
+    the best so far. In steps that yield their work.
 
     A neighbour has one dim's factors moved between two tiling levels, or another bypass choice, order or
     split (iterated local search; Lourenco, Martin, Stuetzle 2003).
@@ -48,12 +46,8 @@ def search_local(engine: Engine, seed: int, tries: int | None) -> Iterator[float
     done, stuck = 0, 0
     here: tuple[Ints, Ints] | None = None
     height: tuple[float, ...] = ()
-    relaxed: Relaxation | None = None
     while tries is None or done < tries:
-        if engine.known.relaxed is not relaxed:
-            relaxed = engine.known.relaxed
-            candidates, draw = arrange(engine.low, engine.pack, relaxed.starts if relaxed else ())
-        elif here is None:
+        if here is None:
             candidates, draw = draw_random(engine, rng, BATCH)
             done += BATCH
         else:
@@ -62,7 +56,9 @@ def search_local(engine: Engine, seed: int, tries: int | None) -> Iterator[float
         before = engine.evaluated
         found = engine.try_numbers(work, candidates, draw)
         best = _least(found)
-        if best is not None and (here is None or tuple(found[best].tolist()) < height):
+        if here is None and (here := _best(engine)) is not None:
+            height = next(entry.values for entry in engine.kept.entries if entry.part == engine.part)
+        elif best is not None and (here is None or tuple(found[best].tolist()) < height):
             here, height, stuck = (candidates[best], draw[best]), tuple(found[best].tolist()), 0
         else:
             stuck += here is not None

@@ -26,7 +26,10 @@ MOST_SPREADS = 100_000  # most choices of spatial factors
 MOST_CHOICES = 1_000_000  # most choices of spatial factors and keeps
 MOST_KEPT = 4_096  # most bypass choices alone: the setup of each takes a millisecond for every price
 MOST_STATES = 4_000_000  # most states of one shortest path
-FASTEST = 32  # spatial factors whose least cycles are sought
+FASTEST = 400  # spatial factors whose least cycles are sought
+MOST_TURNS = 64  # steps of the search for the least cycles of one level
+NEAR = 0.5  # share of the cycles from which on a level's words may be what takes longest
+CYCLES_US = 2e4  # approximate time for each of them
 
 R = TypeVar("R")
 Work = Generator[float, None, R]  # yields the work of each step, approximately in microseconds
@@ -86,7 +89,7 @@ class Relaxing:
         if not bound.switch[BOUNDED] or low.space.is_sampled or len(low.space.keep) > MOST_KEPT:
             return
         spread = list_spreads(low, self._space)
-        dims = merge_dims(low.layer)
+        dims = merge_dims(low.layer, low.space.factors)
         tiles = list_tiles(dims.layer, low.density, exact=bool(bound.switch[EXACT]))
         if spread is None or tiles is None or not len(spread):
             return
@@ -102,34 +105,32 @@ class Relaxing:
         low, objective = paths.low, self._objective
         number = len(paths.spread)
         least, among, scale = 0.0, np.arange(number), np.ones(number)
-        cycles = paths.units_cycles()
+        need = paths.units_cycles()[None]
         if objective in ("delay", "edp"):
-            cycles = yield from _least_cycles(paths, cycles)
+            need = yield from _least_cycles(paths)
         if objective == "delay":
-            least, cycles = yield from _least_delay(paths, cycles)
+            least, cycles = yield from _least_delay(paths, need)
             among = np.flatnonzero(cycles <= least)
         if objective == "edp":
-            scale = cycles
+            scale = need.max(axis=0)
         price, base = energy_price(low), paths.base()
         counts_words = objective.startswith(ACCESSES)
         if counts_words:
             price, base = access_price(low, self._level), np.zeros(number)
         branches = Branches(paths, price, base, scale, among, self._goal(least))
         if objective == "edp":
-            branches.rescale = lambda spread: _cycles_of(paths, spread)
+            branches.rescale = lambda i, enough: _cycles_of(paths, i, need[1:, i], enough)
         yield from branches.begin()
         self._tell(branches, least)
         evaluated: Start | None = None
-        while True:
-            work = branches.step()
+        while not branches.is_done:
+            yield branches.work
+            branches.step()
             start = branches.start
             if self._trial is not None and start is not None and start is not evaluated:
                 self._trial.evaluate([start])
                 evaluated = start
             self._tell(branches, least)
-            if work is None:
-                return
-            yield work
 
     def _goal(self, least: float) -> Callable[[], float]:
         """Return a function of the best value so far, of those that the bound is compared with."""
@@ -149,48 +150,54 @@ class Relaxing:
         bound = branches.least * CLOSE
         if self._objective.startswith(ACCESSES):
             bound = float(np.ceil(bound))
-        starts = tuple(branches.starts)
+        starts = () if self._trial is not None else tuple(branches.starts)
         first = least if self._objective == "delay" else bound
         self.found = Relaxation(first, bound, starts, branches.counts)
 
 
-def _least_cycles(paths: Paths, need: Reals) -> Work[Reals]:
-    """Return a lower bound of the cycles for each choice of spatial factors: of the arithmetic, or of one
-    level's words if every word moves once.
+def _least_cycles(paths: Paths) -> Work[Reals]:
+    """Return lower bounds of the cycles (1 + limits, n) for each choice of spatial factors: of the
+    arithmetic, and of each level's words if every word moves once.
     """
+    need = [paths.units_cycles()]
     for price in paths.cycle_prices:
-        words = yield from paths.floors(np.arange(len(need)), price)
-        need = np.maximum(need, _whole(words, paths.low.arch.latency[0]))
-    return need
+        words = yield from paths.floors(np.arange(len(paths.spread)), price)
+        need.append(_whole(words, paths.low.arch.latency[0]))
+    return np.stack(need)
 
 
 def _least_delay(paths: Paths, need: Reals) -> Work[tuple[float, Reals]]:
     """Return a lower bound of the cycles by the shortest paths for each level's words, of all spatial factors
-    and of each.
+    and of each; `need` is what `_least_cycles` returns.
     """
-    least, need = np.inf, need.copy()
-    for done, i in enumerate(np.argsort(need, kind="stable")):
-        if need[i] >= least or done == FASTEST:
-            return float(min(need[i], least)), need
-        yield 1000.0
-        need[i] = max(need[i], _cycles_of(paths, int(i)))
-        least = min(least, float(need[i]))
-    return float(least), need
+    least, cycles = np.inf, need.max(axis=0)
+    for done, i in enumerate(np.argsort(cycles, kind="stable").tolist()):
+        if cycles[i] >= least or done == FASTEST:
+            return float(min(cycles[i], least)), cycles
+        yield CYCLES_US
+        cycles[i] = max(cycles[i], _cycles_of(paths, i, need[1:, i], least))
+        least = min(least, float(cycles[i]))
+    return float(least), cycles
 
 
-def _cycles_of(paths: Paths, spread: int) -> float:
-    """Return a lower bound of the cycles of mappings with given spatial factors, for each level's words."""
-    words = [0.0]
-    for price in paths.cycle_prices:
-        zero, one, number = np.zeros(len(paths.spread)), np.ones(len(paths.spread)), np.array([spread])
-        branches = Branches(paths, price, zero, one, number, lambda: np.inf)
-        for _ in branches.begin():
+def _cycles_of(paths: Paths, spread: int, need: Reals, enough: float) -> float:
+    """Return a lower bound of the cycles of mappings with given spatial factors, for each level's words; no
+    more than a little above `enough`. `need` has the bounds that are known, by the limits of levels.
+    """
+    one, number = np.ones(len(paths.spread)), np.array([spread])
+    cycles = max(float(paths.units_cycles()[spread]), float(need.max(initial=0.0)))
+    for j in np.argsort(-need, kind="stable").tolist():
+        if cycles >= enough or need[j] < NEAR * cycles:
+            return cycles
+        search = Branches(paths, paths.cycle_prices[j], 0.0 * one, one, number, lambda: np.inf)
+        for _ in search.begin():
             pass
-        while branches.step(tight=True) is not None:
-            pass
-        words.append(branches.least)
-    latency = paths.low.arch.latency[0]
-    return float(max(_whole(np.array(words), latency).max(), paths.units_cycles()[spread]))
+        for _ in range(MOST_TURNS):
+            if cycles >= enough or search.is_done:
+                break
+            search.step()
+            cycles = max(cycles, float(_whole(np.array([search.least]), paths.low.arch.latency[0])[0]))
+    return cycles
 
 
 def _whole(cycles: Reals, latency: int) -> Reals:

@@ -68,8 +68,8 @@ def search(
         Mappings that each method may evaluate before the search ends; no limit by default. Random and local
         search draw 100 mappings for each evaluation allowed, or 100,000 in all without a limit.
     seconds : float, optional
-        Time after which the search ends; no limit by default. The first valid mapping is looked for whatever
-        the budget.
+        CPU time after which the search ends; no limit by default. The first valid mapping is looked for
+        whatever the budget, and compilation does not count.
     seed : int, default 0
         Seed of random and local search, and of samples.
     threads : int, default 1

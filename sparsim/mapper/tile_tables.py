@@ -237,6 +237,15 @@ class TileTables:
             bits[s, v] = least
         return row, bits
 
+    def price_of(self, s: int, v: int, size: int, inner: int, prices: Prices) -> Reals:
+        """Return the prices (A,) per word of one tile."""
+        table = self.tables[s, v]
+        if table is None:
+            return reals(3)
+        fits = (table.own == size) & ((table.inner < 0) | (table.inner == inner))
+        values = self._values(s, v, table.stat[fits], prices, table.own[fits])
+        return values[:, LIN : LIN + 3].max(axis=0, initial=0.0)
+
     def alike(self, s: int, v: int, size: int) -> Mask:
         """Return (W,): the sizes of tiles with the same statistics as those of one size, itself included."""
         found = np.zeros(self.tiles.size.shape[1], bool)

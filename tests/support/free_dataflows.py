@@ -27,7 +27,7 @@ from sparsim.records import (
 )
 from support.small_policies import every_price
 
-ACCOUNTINGS = ("timeloop-3", "timeloop-4", "timeloop-2022", "count-all")
+ACCOUNTINGS = ("timeloop-3", "timeloop-4", "timeloop-2022", "count-all", "count-drains")
 POINTWISE = Shape(
     name="pointwise",
     dims=("M", "P", "C", "Q"),  # P and Q concern the same tensors

@@ -172,7 +172,7 @@ def _drain(chain, w, s, v, i, words):
         vectors = math.floor(words / chain.block[s])
     else:
         count = words * ALMOST * chain.share[s, v, k.FILL, i] - ROUNDED_AWAY
-        vectors = max(count, 0.0) / chain.block[s]
+        vectors = math.floor(max(count, 0.0) / chain.block[s])
     return vectors * chain.price[s, k.RANDOM, k.READ] * min(w.instances[s], chain.most[s])
 
 

@@ -164,10 +164,20 @@ def test_spatial_factors_are_all_that_fit() -> None:
     spread = list_spreads(engine.low, engine.pack)
     bounds = [problem.layer.bounds[dim] for dim in problem.layer.shape.dims]
     divisors = [[n for n in range(1, bound + 1) if bound % n == 0] for bound in bounds]
-    fitting = {factors for factors in product(*divisors) if 4 <= prod(factors) <= 8}
+    fitting = {factors for factors in product(*divisors) if prod(factors) >= 4 and _lies_on(factors, 4, 2)}
     assert {tuple(row) for row in spread[:, 1].tolist()} == fitting
     assert len(spread) == len(fitting)
     assert (spread[:, [0, 2]] == 1).all()
+
+
+def _lies_on(factors: tuple[int, ...], x: int, y: int) -> bool:
+    """Whether every factor lies along one axis."""
+    sides = product((True, False), repeat=len(factors))
+    return any(
+        prod(f for f, on in zip(factors, side, strict=True) if on) <= x
+        and prod(f for f, on in zip(factors, side, strict=True) if not on) <= y
+        for side in sides
+    )
 
 
 def test_what_is_not_looked_at_keeps_its_cheap_bound() -> None:
@@ -256,7 +266,7 @@ def test_least_metadata_are_those_of_the_least_tile_inside() -> None:
     """The model says how many bits do not fit where there is no room for any."""
     problem = coded_matmul("spad", 200, metadata_depth=1, size_words=4096)
     engine = make_engine(coded_matmul("spad", 200, metadata_depth=10**6, size_words=4096), "energy")
-    dims = merge_dims(engine.low.layer)
+    dims = merge_dims(engine.low.layer, engine.space.factors)
     tiles = list_tiles(dims.layer, engine.low.density, exact=False)
     tables = TileTables(engine.low, dims.layer, tiles, engine.space.keep[0])
     allowed = np.ones((3, *tiles.size.shape), bool)
