@@ -12,8 +12,8 @@ from sparsim.mapper.factorisations import divisors
 from sparsim.mapper.kernels.lower_bounds import EXACT
 from sparsim.mapper.kernels.shortest_paths import CHANCE, MOST, STORED
 from sparsim.mapper.kernels.tile_chains import INNER, LEGACY, MODE, OUTER, UNIT
+from sparsim.mapper.tile_prices import Mask, Prices, Rule, TileTables
 from sparsim.mapper.tile_sizes import Tiles
-from sparsim.mapper.tile_tables import Mask, Prices, Rule, TileTables
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import BoundPack, ChainPack, ChainWork, Ints, Reals
 from sparsim.model.lower import ints, reals

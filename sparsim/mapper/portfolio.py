@@ -35,7 +35,8 @@ SHARES = {ENUMERATE: 1.0, RELAX: 2.0, CLIMB: 3.0, DRAW: 1.0}  # shares of a budg
 AHEAD_US = 1e5  # lead of the relaxation, because a climb starts from its result
 STUCK_SHARE = 0.25  # share of hill climbing after no progress in half of its work and in STUCK_US
 STUCK_US = 1e6
-HEAD_US = 3e5  # work of an enumeration without budgets before other methods start
+HEAD_US = 3e5  # work of an enumeration without budgets before the relaxation
+SOON_US = 3e6  # its work before the other methods
 RELAX_US = 1e7  # most work of the relaxation without a budget of seconds
 RELAX_PART = 4  # the relaxation evaluates one in so many of the mappings that a method may evaluate
 FIRST_US = 10e6  # work for a first valid mapping, independent of the budget
@@ -120,7 +121,7 @@ class Portfolio:
         if self.budget.evaluations is not None:  # a proof saves the others their evaluations
             plan.sort(key=lambda one: one[0] != RELAX)
         elif ENUMERATE in members and CLIMB in members:
-            plan[0] = ENUMERATE, HEAD_US
+            plan = [(ENUMERATE, HEAD_US), plan[1], (ENUMERATE, SOON_US), *plan[2:]]
             plan += [(ENUMERATE, np.inf)] if self._small else []
         for name, most in plan:
             if not self._advance(members[name], most):

@@ -28,8 +28,8 @@ from sparsim.mapper.relaxation import Relaxation, list_spreads, relax
 from sparsim.mapper.relaxed_mappings import arrange
 from sparsim.mapper.search import search
 from sparsim.mapper.search_budget import Budget
+from sparsim.mapper.tile_prices import Prices, TileTables
 from sparsim.mapper.tile_sizes import list_tiles
-from sparsim.mapper.tile_tables import Prices, TileTables
 from sparsim.model import arrays as packs
 from sparsim.model.evaluate import evaluate
 from sparsim.model.lower import ints
