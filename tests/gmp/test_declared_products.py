@@ -121,9 +121,9 @@ def test_the_monitor_counts_the_zeros_of_all_offsets():
     before = monitor.update().energy_pj
     pruner = gmp.Pruner(model, ignore=["first", "last"])
     monitor.pruner = pruner
-    pruner.prune(0.5)
+    pruner.prune(0.9)  # so few that they are compressed, in short columns
     after = monitor.update()
-    assert after.densities[1, 0] == 0.5
+    assert after.densities[1, 0] == 0.1
     assert after.energy_pj < before
 
 
