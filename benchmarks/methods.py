@@ -66,7 +66,7 @@ def amc_on_digits(digits: Digits, share: float = 0.25) -> tuple[float, AmcReport
 @benchmark(document=True)
 @click.option("--data", metavar="SOURCE", help="ModelNet10, for PointNet++.  [default: left out]")
 @run_options
-def main(step: Step, data: str | None, seeds: Sequence[int], folder: str) -> Found:
+def main(step: Step, data: str | None, seeds: Sequence[int], folder: str, stored: bool) -> Found:
     torch.set_num_threads(1)
     step("ResNet-18 with half of its channels")
     numbers = {"resnet18_speedup": resnet18_speedup()}
@@ -86,7 +86,7 @@ def main(step: Step, data: str | None, seeds: Sequence[int], folder: str) -> Fou
     else:
         messages().print(f"the digits network is left out: it is not installed ({INSTALL})")
     if data is not None:
-        blocks["pointnet"] = compared(data, seeds, Path(folder), step)
+        blocks["pointnet"] = compared(data, seeds, Path(folder), step, stored=stored)
     rows = [(name, f"{value:.4g}") for name, value in numbers.items()]
     return Found(numbers, {"methods": Table(["quantity", "value"], rows), **blocks})
 

@@ -211,8 +211,8 @@ def test_runs_of_pruning_methods_are_averaged_over_seeds() -> None:
     costs = [pruning_runs.Costs(1e6 * (i + 1), 100.0 * (i + 1)) for i in range(len(made))]
     table = pruning_runs.run_table(made, costs)
     assert [row[0] for row in table.rows] == ["magnitude", "channels"]
-    assert [tuple(row[1:4]) for row in table.rows] == [("95.0", "1.5", "80.0"), ("0.0", "1.5", "90.0")]
-    assert [tuple(row[5:8]) for row in table.rows] == [
+    assert [tuple(row[1:5]) for row in table.rows] == [("95.0", "1.5", 2, "80.0"), ("0.0", "1.5", 2, "90.0")]
+    assert [tuple(row[6:9]) for row in table.rows] == [
         ("75.0 to 85.0", "1.5", "150"), ("90.0 to 90.0", "3.5", "350")
     ]  # fmt: skip
     assert set(pruning_runs.SCANNING) | set(pruning_runs.SEARCHES) < set(pruning_runs.METHODS)
