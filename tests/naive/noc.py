@@ -65,6 +65,8 @@ def run(noc: Noc, network: RouterNetwork, pattern: Any, routes: Sequence[Route],
         moved = []
         for here, i, word in moving:
             for start, end, goes_on in step(noc, network, table, here, i):
+                if _gated(network, pattern, end, word[0]):
+                    continue
                 wires[start, end] += 1
                 if end[0] == "pe" and word[1] < 0 and pattern[end[1:]] == word[0]:
                     result.taken[end[1:]].append(word[2])
@@ -76,6 +78,12 @@ def run(noc: Noc, network: RouterNetwork, pattern: Any, routes: Sequence[Route],
         result.traffic += wires
         result.busiest = max(result.busiest, *wires.values(), 0)
     return result
+
+
+def _gated(network: RouterNetwork, pattern: Any, end: Node, group: int) -> bool:
+    """On a bus a row of PEs, none of which has the tag of a word, is gated behind its first segment."""
+    bus = network.role != "psum" and network.mesh == "none" and network.pe_side == "all"
+    return bus and end[0] == "pe" and end[4] > 0 and group not in pattern[end[1:4]]
 
 
 def _table(network: RouterNetwork, routes: Sequence[Route]) -> Table:

@@ -12,7 +12,8 @@ from the first or the last cluster of the region, whichever is free of other reg
 
 Simplifications: a PE listens to one router, so the words of one group pass one port, and groups are dealt to
 the routers of a cluster; a tree reaches all clusters of its region, also for words that few of them take; all
-router numbers use the same tree.
+router numbers use the same tree. A router without a mesh is a bus, whose words reach the rows of PEs that
+want them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -43,6 +44,8 @@ class Route(NamedTuple):
 
     Words go from the GLB of cluster `root` over `links` to `clusters`; partial sums go through `clusters` in
     this order and end in the GLB of `root`, and `pe_columns` has the PE column of each of their `groups`.
+    Of a bus, `row_groups` has for each row of PEs how many of the groups have a PE there; empty stands for
+    all.
     """
 
     router: int
@@ -51,6 +54,7 @@ class Route(NamedTuple):
     links: Links
     groups: tuple[int, ...]
     pe_columns: tuple[int, ...] = ()
+    row_groups: tuple[int, ...] = ()
 
 
 def configurations(noc: Noc, network: RouterNetwork, groups: Groups) -> Iterator[tuple[Mode, list[Route]]]:
@@ -82,7 +86,8 @@ def edges(noc: Noc, network: RouterNetwork, route: Route) -> Iterator[tuple[Edge
         yield (glb(route.root, i), router(route.root, i)), words
         for cluster in route.clusters:
             for edge, _ in pe_bus(noc, network, cluster, i):
-                yield edge, words
+                if found := _words_of(edge, route):
+                    yield edge, found
         return
     yield (router(route.root, i), glb(route.root, i)), words
     for k, cluster in enumerate(route.clusters):
@@ -92,6 +97,14 @@ def edges(noc: Noc, network: RouterNetwork, route: Route) -> Iterator[tuple[Edge
             # the first one adds to the partial sums from its GLB
             for edge in path[0 if k else 1 :] if sums else ():
                 yield edge, sums
+
+
+def _words_of(edge: Edge, route: Route) -> int:
+    """Return the words on an edge to a PE. On a bus, a row of PEs that no tag of a word matches is gated
+    behind its first segment, in which all tags are compared (JSSC 52(1), 2017: X-buses and their Y-bus).
+    """
+    _, _, _, row, column = edge[1]
+    return route.row_groups[int(row)] if route.row_groups and column else len(route.groups)
 
 
 def _partitions(groups: Groups) -> Iterator[list[Region]]:
@@ -194,12 +207,16 @@ def _routes(
                 carried, pe_columns = zip(*mine, strict=True)
                 yield Route(i, root, region, links, carried, pe_columns)
             continue
+        rows: tuple[int, ...] = ()
         if network.pe_side == "all":
             carried = tuple(_members(block)[i :: network.routers_per_cluster])
+            if network.mesh == "none":
+                members = (_members(block[:, row]) for row in range(block.shape[1]))
+                rows = tuple(len(set(carried).intersection(row)) for row in members)
         else:
             carried = tuple(_members(block[:, i] if network.pe_side == "row" else block[:, :, i]))
         if carried:
-            yield Route(i, root, region, links, carried)
+            yield Route(i, root, region, links, carried, row_groups=rows)
 
 
 def _members(block: Groups) -> list[int]:
