@@ -1,12 +1,14 @@
 """The measurements of the original Eyeriss, eyeriss_measured.csv, beside the model's results."""
 
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from eyeriss_networks import Runs, glb_mb, layer_of
+from eyeriss_networks import glb_mb, layer_of
 
 from sparsim.estimate.source_data import read_rows
-from sparsim.machines.eyeriss import ChipEvaluation
+from sparsim.machines.eyeriss import NetworkEvaluation
 from sparsim.report.tables import Table
 
 CYCLES_PER_MS = 200e3  # at 200 MHz
@@ -59,34 +61,48 @@ MEASURED = _measured()
 ALEXNET, VGG16 = (tuple(row for row in MEASURED if row.network == name) for name in ("alexnet", "vgg16"))
 
 
-def measured_table(runs: Runs) -> Table:
+def measured_table(network: NetworkEvaluation, rows: Sequence[Measured]) -> Table:
     """Measurement and model, layer by layer; power by the model is over its own cycles and the loading."""
-    rows = []
-    for row in ALEXNET:
-        found = _layer(runs, row.layer)
-        rows.append(
+    cells = []
+    for row in rows:
+        found = layer_of(network, row.layer)
+        cells.append(
             (
-                row.layer, f"{row.proc_ms:.1f}", f"{processing_ms(runs, row.layer):.1f}",
-                f"{row.power_mw:.0f}", f"{power_mw(runs, row.layer):.0f}", f"{row.active_pes:.0f}",
+                row.layer, f"{row.proc_ms:.1f}", f"{processing_ms(network, row):.1f}",
+                f"{row.power_mw:.0f}", f"{power_mw(network, row):.0f}", f"{row.active_pes:.0f}",
                 f"{float(found.pe.busy_cycles) / found.cycles:.0f}", f"{row.glb_mb:.1f}",
-                f"{glb_mb(found):.1f}", f"{row.dram_mb:.1f}", f"{found.dram_bytes / 1e6:.1f}",
+                f"{glb_mb(found):.1f}", f"{row.dram_mb:.1f}", f"{dram_mb(network, row):.1f}",
             )
         )  # fmt: skip
+    sums = [
+        (math.fsum(getattr(row, name) for row in rows), math.fsum(model(network, row) for row in rows))
+        for name, model in MODELS.items()
+    ]
+    ms, _, glb, dram = (tuple(f"{x:.1f}" for x in pair) for pair in sums)
+    total = ("sum", *ms, "", "", "", "", *glb, *dram)
     head = "layer|ms|model|mW|model|active PEs|busy PEs, model|GLB MB|model|DRAM MB|model"
-    return Table(head.split("|"), rows)
+    return Table(head.split("|"), [*cells, total])
 
 
-def processing_ms(runs: Runs, name: str) -> float:
-    return _layer(runs, name).cycles / CYCLES_PER_MS
+def processing_ms(network: NetworkEvaluation, row: Measured) -> float:
+    return layer_of(network, row.layer).cycles / CYCLES_PER_MS
 
 
-def power_mw(runs: Runs, name: str) -> float:
+def power_mw(network: NetworkEvaluation, row: Measured) -> float:
     """The power if the clock runs while data are loaded for as long as was measured."""
-    row = next(row for row in ALEXNET if row.layer == name)
-    found = _layer(runs, name)
-    energy = found.chip_pj + row.loading_cycles * runs.original().chip.spec.clock_pj_per_cycle
+    found = layer_of(network, row.layer)
+    energy = found.chip_pj + row.loading_cycles * network.chip.spec.clock_pj_per_cycle
     return energy / (found.cycles + row.loading_cycles) * CYCLES_PER_MS / PJ_PER_UJ
 
 
-def _layer(runs: Runs, name: str) -> ChipEvaluation:
-    return layer_of(runs.original(), name)
+def moved_mb(network: NetworkEvaluation, row: Measured) -> float:
+    return glb_mb(layer_of(network, row.layer))
+
+
+def dram_mb(network: NetworkEvaluation, row: Measured) -> float:
+    return layer_of(network, row.layer).dram_bytes / 1e6
+
+
+MODELS: dict[str, Callable[[NetworkEvaluation, Measured], float]] = {
+    "proc_ms": processing_ms, "power_mw": power_mw, "glb_mb": moved_mb, "dram_mb": dram_mb,
+}  # fmt: skip

@@ -1,14 +1,23 @@
 """Networks on the chips of the Eyeriss family, planned once each, and the numbers derived from them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from msgspec.structs import replace
 
 from sparsim.estimate.source_data import constants
-from sparsim.files.sparsim_yaml import load_workload
-from sparsim.machines.eyeriss import Chip, ChipEvaluation, NetworkEvaluation, load_chip, plan_network
+from sparsim.files.sparsim_yaml import load_row_stationary, load_workload
+from sparsim.machines.eyeriss import (
+    Chip,
+    ChipEvaluation,
+    NetworkEvaluation,
+    evaluate_chip,
+    load_chip,
+    plan_network,
+    row_stationary_mapping,
+)
 from sparsim.machines.eyeriss.chip import (
     IACT_GLB,
     IACT_REG,
@@ -19,7 +28,7 @@ from sparsim.machines.eyeriss.chip import (
 )
 from sparsim.machines.eyeriss.chip_area import chip_area
 from sparsim.machines.eyeriss.conv_dims import IACTS, WEIGHTS, conv_dims
-from sparsim.machines.eyeriss.cost_arrays import ADDRESSES, COMPUTE, CONTROL, NOC, handing_over
+from sparsim.machines.eyeriss.cost_arrays import ADDRESSES, CLOCK, COMPUTE, CONTROL, NOC, handing_over
 from sparsim.machines.eyeriss.layer_cost import pe_estimate, tile_of, tiling_of, window_pe
 from sparsim.machines.eyeriss.pe.pe_estimate import estimate
 from sparsim.machines.eyeriss.scaled_chip import scaled
@@ -39,36 +48,69 @@ PE_PARTS = {
     "control": (CONTROL,),
 }  # fmt: skip
 SRAM = (PSUM_GLB, IACT_GLB, WEIGHT_SPAD)
-IMAGES = 4  # batch size of the measurements of Eyeriss
+IMAGES = {"alexnet": 4, "vgg16": 3}  # of the measurements of the original
+ORIGINAL = "eyeriss_v1_168"
 
 
 class Runs:
-    """Plans by chip and network, made on first use."""
+    """Plans by chip and network, made on first use.
 
-    def __init__(self, step: Callable[[str], None] = lambda what: None) -> None:
-        self.step = step
-        self.plans: dict[tuple[str, str], NetworkEvaluation] = {}
+    Parameters
+    ----------
+    step : called with what is planned next.
+    change : gives another chip for each chip, such as one without an assumption.
+    instead : by workload, one that stands in for it.
+    plans : plans that are known already, which are extended.
+    """
 
-    def _plan(self, chip: Chip, name: str, layers: Callable[[], tuple[Layer, ...]]) -> NetworkEvaluation:
-        limit = chip.spec.dram_gb_per_s
-        key = (chip.name if limit is None else f"{chip.name}, {limit:g} GB/s", name)
+    def __init__(
+        self,
+        step: Callable[[str], object] = lambda what: None,
+        change: Callable[[Chip], Chip] = lambda chip: chip,
+        instead: Mapping[str, tuple[Layer, ...]] | None = None,
+        plans: dict[tuple[str, ...], NetworkEvaluation] | None = None,
+    ) -> None:
+        self.step, self.change, self.instead = step, change, instead or {}
+        self.plans = {} if plans is None else plans
+
+    def _plan(self, chip: Chip, name: str, layers: tuple[Layer, ...]) -> NetworkEvaluation:
+        """Plan with the clock and control of the given chip, and charge those of the changed one."""
+        changed = self.change(chip)
+        overhead = (chip.spec.clock_pj_per_cycle, chip.spec.control_pj_per_pe_cycle)
+        chip = with_overhead(changed, *overhead)
+        parts = (chip.spec, chip.accelerator, *layers)
+        key = tuple(part.digest() for part in parts)
         if key not in self.plans:
-            self.step(" ".join(key))
-            self.plans[key] = plan_network(chip, layers())
-        return self.plans[key]
+            self.step(f"{chip.name} {name}")
+            self.plans[key] = plan_network(chip, layers)
+        found = self.plans[key]
+        return found if changed == chip else recosted(found, changed)
 
     def network(self, chip: str, workload: str, dram_gb_per_s: float | None = None) -> NetworkEvaluation:
         """A shipped workload on a shipped chip, one image."""
         loaded = published_chip(chip)
         loaded = loaded._replace(spec=replace(loaded.spec, dram_gb_per_s=dram_gb_per_s))
-        return self._plan(loaded, workload, lambda: load_workload(workload).layers)
+        return self._plan(loaded, workload, self.instead.get(workload) or load_workload(workload).layers)
 
     def layers(self, chip: str, name: str, layers: tuple[Layer, ...]) -> NetworkEvaluation:
-        return self._plan(published_chip(chip), name, lambda: layers)
+        return self._plan(published_chip(chip), name, layers)
 
-    def original(self) -> NetworkEvaluation:
-        """AlexNet's convolutions on the original Eyeriss, four images at a time as in the measurement."""
-        return self._plan(load_chip("eyeriss_v1_168"), "alexnet", original_layers)
+    def original(self, workload: str = "alexnet") -> NetworkEvaluation:
+        """The convolutions of a workload with the images of the measurement, planned on the original."""
+        return self._plan(load_chip(ORIGINAL), workload, original_layers(workload))
+
+    def as_published(self) -> NetworkEvaluation:
+        """AlexNet's convolutions on the original Eyeriss with the published parameters of the mappings.
+
+        A chip without sets of PEs cannot have them, and plans its own.
+        """
+        chip = self.change(load_chip(ORIGINAL))
+        if chip.spec.dataflow != "row-stationary" or chip.spec.glb_banks is None:
+            return self.original()
+        given = load_row_stationary("eyeriss_v1_alexnet").layers
+        layers = original_layers("alexnet")
+        mappings = (row_stationary_mapping(chip, layer, given[layer.name]) for layer in layers)
+        return NetworkEvaluation(chip, tuple(map(partial(evaluate_chip, chip), layers, mappings)))
 
     def scaled(self, chip: str, network: str, pes: int) -> NetworkEvaluation:
         """Clusters of 4 x 4 PEs in a square; of a flat network one cluster as large."""
@@ -77,13 +119,29 @@ class Runs:
             sized = scaled(loaded, (1, 1), CLUSTER * side, CLUSTER * side)
         else:
             sized = scaled(loaded, (side, side), CLUSTER, CLUSTER)
-        return self._plan(sized, network, lambda: scaling_layers(network))
+        return self._plan(sized, network, scaling_layers(network))
 
     def of_linear(self, chip: str, network: str, pes: int) -> float:
         """Return the speed-up over the smallest array divided by the ratio of PEs."""
         least = min(SIZES)
         speedup = self.scaled(chip, network, least).cycles / self.scaled(chip, network, pes).cycles
         return speedup * least / pes
+
+
+def with_overhead(chip: Chip, clock_pj: float, control_pj: float) -> Chip:
+    fields = {"clock_pj_per_cycle": clock_pj, "control_pj_per_pe_cycle": control_pj}
+    return chip._replace(spec=replace(chip.spec, **fields))
+
+
+def recosted(network: NetworkEvaluation, chip: Chip) -> NetworkEvaluation:
+    """The same mappings with the clock and control of another chip, which is equal to theirs otherwise."""
+
+    def layer(found: ChipEvaluation) -> ChipEvaluation:
+        clock = found.cycles * chip.spec.clock_pj_per_cycle
+        control = float(found.pe.busy_cycles) * chip.spec.control_pj_per_pe_cycle
+        return found._replace(energy_pj={**found.energy_pj, CLOCK: clock, CONTROL: control})
+
+    return NetworkEvaluation(chip, tuple(map(layer, network.layers)))
 
 
 def published_chip(name: str) -> Chip:
@@ -94,10 +152,9 @@ def published_chip(name: str) -> Chip:
     return chip._replace(spec=replace(chip.spec, compression="any-zero"))
 
 
-def original_layers() -> tuple[Layer, ...]:
-    return tuple(
-        replace(layer, bounds={**layer.bounds, "N": IMAGES}) for layer in load_workload("alexnet").layers[:5]
-    )
+def original_layers(workload: str) -> tuple[Layer, ...]:
+    convolutions = (x for x in load_workload(workload).layers if x.name.startswith("conv"))
+    return tuple(replace(x, bounds={**x.bounds, "N": IMAGES[workload]}) for x in convolutions)
 
 
 def scaling_layers(network: str) -> tuple[Layer, ...]:
@@ -136,12 +193,9 @@ def noc_share(network: NetworkEvaluation) -> float:
 
 
 def glb_mb(found: ChipEvaluation) -> float:
-    """Words that move in and out of the GLB, in MB."""
-    words, bits = 0, found.evaluation.level(IACT_GLB).storage.word_bits
-    for level in (IACT_GLB, PSUM_GLB):
-        for traffic in found.evaluation.level(level).tensors:
-            words += traffic.reads.actual + traffic.fills.actual + traffic.updates.actual
-    return words * bits / 8e6
+    """Words from the GLB to the PEs and back, in MB, which is what was measured."""
+    bits = found.evaluation.level(IACT_GLB).storage.word_bits
+    return math.fsum(found.flows[role].words for role in ("iact", "psum")) * bits / 8e6
 
 
 def utilisation(found: ChipEvaluation) -> float:

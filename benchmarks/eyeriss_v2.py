@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import eyeriss_assumptions as assumed
 import eyeriss_pointnet as pn
 from benchmark import Found, Step, benchmark
-from eyeriss_measured import measured_table
+from eyeriss_measured import ALEXNET, VGG16, measured_table
 from eyeriss_networks import (
     FULL_MOBILENET,
     NETWORKS,
+    ORIGINAL,
     SIZES,
     Runs,
     area_mm2,
@@ -24,9 +26,9 @@ from eyeriss_networks import (
     speed_without,
     thousand_gates,
 )
-from eyeriss_overhead import GATES, overhead, per_chip, residual_table, residuals
+from eyeriss_overhead import overhead_table, regression_table, residual_table
 from eyeriss_pe import pe_cycle_exact
-from eyeriss_published import EXPLAINED, KINDS, ORIGINAL, SECTIONS, V1, V1_5, V2, Published
+from eyeriss_published import EXPLAINED, KINDS, SECTIONS, V1, V1_5, V2, Published
 
 from sparsim.machines.eyeriss import load_chip
 from sparsim.report.tables import Block, Table
@@ -111,15 +113,6 @@ def power_table(rows: list[Row]) -> Table:
     return Table(["chip and network", "published W", "model W"], cells)
 
 
-def overhead_table(runs: Runs) -> Table:
-    rows = [
-        (chip, f"{GATES[chip]:,.0f}", f"{clock:.0f}", f"{control:.2f}")
-        for chip, (clock, control) in per_chip(overhead(residuals(runs))).items()
-    ]
-    head = ["chip", "thousand gates", "clock pJ per cycle", "control pJ per busy PE and cycle"]
-    return Table(head, rows)
-
-
 def energy_table(runs: Runs) -> Table:
     """Shares by component."""
     found = {f"v2, {name}": runs.network(V2, workload) for workload, name in NETWORKS.items()}
@@ -148,12 +141,11 @@ def assumption_table(runs: Runs) -> Table:
 
 def scaling_table(runs: Runs) -> Table:
     rows = []
-    for name in ("AlexNet", FULL_MOBILENET):
-        for chip, title in ((V1_5, "mesh"), (V1, "bus")):
-            cycles = [f"{runs.scaled(chip, name, pes).cycles:,}" for pes in SIZES]
-            rows.append(
-                (f"{name}, {title}", *cycles, *(f"{runs.of_linear(chip, name, n):.1%}" for n in SIZES))
-            )
+    for name, chip, title in (
+        ("AlexNet", V1_5, "mesh"), ("AlexNet", V1, "bus"), (FULL_MOBILENET, V1_5, "mesh"),
+    ):  # fmt: skip
+        cycles = [f"{runs.scaled(chip, name, pes).cycles:,}" for pes in SIZES]
+        rows.append((f"{name}, {title}", *cycles, *(f"{runs.of_linear(chip, name, n):.1%}" for n in SIZES)))
     heads = (f"{pes} PEs, {what}" if what == "cycles" else f"{pes}, {what}"
              for what in ("cycles", "of linear") for pes in SIZES)  # fmt: skip
     return Table(["network, chip", *heads], rows)
@@ -183,21 +175,34 @@ def main(step: Step, quick: bool) -> Found:
     if not quick:  # --document cannot be quick
         check_explained(rows)
     study = pn.variants(runs)
+    steps, sensitivity = assumed.steps(runs, rows), assumed.sensitivity(runs, rows)
     numbers = {
         "published": [row for row in rows if row["set"] != "test"],
         "test_set": [row for row in rows if row["set"] == "test"],
         "pe_cycle_exact": pe_cycle_exact(),
+        "steps": steps,
+        "sensitivity": sensitivity,
         "pointnet": pn.records(study),
     }
-    blocks: dict[str, Block] = {name: published_table(part) for name, part in sections.items()}
-    blocks["summary"] = count_lines(rows)
+    blocks: dict[str, Block] = {
+        name: published_table(part) for name, part in sections.items() if name != "VGG-16"
+    }
+    blocks |= {
+        "steps": assumed.steps_table(steps),
+        "sensitivity": assumed.sensitivity_table(rows, sensitivity),
+        "summary": count_lines(rows),
+    }
     printed = list(blocks)
     if not quick:  # the document needs everything
         blocks |= {
+            "sparse AlexNets": assumed.bracket_table(runs),
             "power": power_table(rows),
-            "residual": residual_table(residuals(runs)),
+            "regression": regression_table(),
+            "residual": residual_table(runs),
             "overhead": overhead_table(runs),
-            "measured": measured_table(runs),
+            "measured": measured_table(runs.as_published(), ALEXNET),
+            "measured, found": measured_table(runs.original(), ALEXNET),
+            "measured, VGG-16": measured_table(runs.original("vgg16"), VGG16),
             "energy": energy_table(runs),
             "assumptions": assumption_table(runs),
             "arrays": scaling_table(runs),
