@@ -11,7 +11,7 @@ from sparsim.mapper.equivalent_dims import MergedDims
 from sparsim.mapper.factorisations import divisors
 from sparsim.mapper.kernels.lower_bounds import EXACT
 from sparsim.mapper.kernels.shortest_paths import CHANCE, MOST, STORED
-from sparsim.mapper.kernels.tile_chains import INNER, LEGACY, MODE, OUTER, UNIT
+from sparsim.mapper.kernels.tile_chains import INNER, LEGACY, LIN, MODE, MORE, MORE_SLACK, OUTER, SLACK, UNIT
 from sparsim.mapper.tile_prices import Mask, Prices, Rule, TileTables
 from sparsim.mapper.tile_sizes import Tiles
 from sparsim.model import arrays as packs
@@ -29,6 +29,8 @@ class Price(NamedTuple):
     most: Ints  # (S,) most instances that are counted
     words: bool = False  # whether words are counted, with those of metadata
     dense: bool = False  # whether all accesses of a dense tensor are counted, at the instances in use
+    more: Price | None = None  # another price, of one instance, that is added
+    weight: float = 0.0  # its weight
 
 
 def energy_price(low: SearchArrays) -> Price:
@@ -140,6 +142,9 @@ class Chains:
         row, bits = self.tables(choice).rows(choice.allowed, prices)
         if price.dense:
             row[..., MODE] = LEGACY
+        if price.more is not None:
+            more = self.tables(choice).rows(choice.allowed, self.prices(price.more))[0]
+            row[..., MORE : MORE_SLACK + 1] = price.weight * more[..., LIN : SLACK + 1]
         return chain._replace(row=row, bits=bits, allowed=choice.allowed.astype(np.int64))
 
     def _fixed_part(self, choice: Choice, price: Price) -> ChainPack:

@@ -136,6 +136,8 @@ class Branches:
         self.start: Start | None = None  # the mapping of the latest path that was traced
         self.starts: list[Start] = []
         self.rescale: Callable[[int, float], float] | None = None  # a better scale, up to what is enough
+        # a better bound of a class, from its least cost, its scale and the goal
+        self.trade: Callable[[int, Choice, float, float, float], float] | None = None
         self._price, self._base, self._scale, self._among = price, base, scale.copy(), among
         self._open: list[_Node] = []
         self._number, self._stuck, self._turn, self._best = count(), np.inf, 1, np.inf
@@ -150,6 +152,10 @@ class Branches:
     def least(self) -> float:
         """Return a value that no mapping is below, if the goal is not."""
         return min(self._open[0].bound if self._open else np.inf, self._stuck, self.goal())
+
+    def begin_with(self, choice: Choice) -> None:
+        """Look at one choice of what is kept and of sizes of tiles only."""
+        self._open = [_Node(0.0, next(self._number), i, choice, False) for i in self._among.tolist()]
 
     def begin(self) -> Generator[float, None, None]:
         """Bound all choices by values that are found directly."""
@@ -232,7 +238,14 @@ class Branches:
             child = node._replace(number=next(self._number), choice=half, searched=False)
             heapq.heappush(self._open, child)
         if not halves:
-            self._stuck = min(self._stuck, node.bound)
+            self._stuck = min(self._stuck, self._traded(node))
+
+    def _traded(self, node: _Node) -> float:
+        """Return the bound of a class that cannot be split, improved if costs are traded for the scale."""
+        goal, scale = self.goal(), float(self._scale[node.spread])
+        if self.trade is None or not 0.0 < node.bound < goal < np.inf:
+            return node.bound
+        return max(node.bound, self.trade(node.spread, node.choice, node.bound / scale, scale, goal))
 
     def _extents(self, node: _Node, loops: Ints) -> Ints:
         """Return (S, G): the extents of the tiles of every level on a path."""

@@ -8,12 +8,13 @@ decide on prices. docs/background/optimality.md explains why no mapping is below
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from sparsim.mapper.bound_constants import SearchArrays
-from sparsim.mapper.chain_arrays import access_price, energy_price
+from sparsim.mapper.chain_arrays import Choice, Price, access_price, energy_price
 from sparsim.mapper.equivalent_dims import merge_dims
 from sparsim.mapper.kernels.lower_bounds import BOUNDED, EXACT
 from sparsim.mapper.parallelism_bound import fits_axes
@@ -119,6 +120,7 @@ class Relaxing:
             price, base = access_price(low, self._level), np.zeros(number)
         branches = Branches(paths, price, base, scale, among, self._goal(least))
         if objective == "edp":
+            branches.trade = partial(_traded, paths, price, base)
             branches.rescale = lambda i, enough: _cycles_of(paths, i, need[1:, i], enough)
         yield from branches.begin()
         self._tell(branches, least)
@@ -198,6 +200,39 @@ def _cycles_of(paths: Paths, spread: int, need: Reals, enough: float) -> float:
             search.step()
             cycles = max(cycles, float(_whole(np.array([search.least]), paths.low.arch.latency[0])[0]))
     return cycles
+
+
+def _traded(
+    paths: Paths, price: Price, base: Reals, spread: int, choice: Choice, energy: float, cycles: float,
+    goal: float,
+) -> float:  # fmt: skip
+    """Return a lower bound of the EDP of a class whose mapping with the least energy has more than the least
+    cycles.
+
+    With a weight on the cycles of a level's words, energy plus weighted cycles have a bound, too. The three
+    bounds leave a region with two corners, and the EDP is least in one of them. The weight is that of the
+    chord between the points of the hyperbola of the goal with the least energy and with the least cycles.
+    """
+    most_pj, most_cycles, best = goal / cycles, goal / energy, 0.0
+    if most_pj <= energy or most_cycles <= cycles:
+        return goal
+    weight = (most_pj - energy) / (most_cycles - cycles)
+    chord = most_pj + weight * cycles
+    for more in paths.cycle_prices:
+        search = Branches(
+            paths, price._replace(more=more, weight=weight), base, np.ones(len(base)), np.array([spread]),
+            lambda: chord,
+        )  # fmt: skip
+        search.begin_with(choice)
+        for _ in range(MOST_TURNS):
+            if search.is_done:
+                break
+            search.step()
+        sum_pj = min(search.least, chord)
+        corner = max(sum_pj - weight * cycles, energy) * cycles
+        other = energy * max((sum_pj - energy) / weight, cycles)
+        best = max(best, min(corner, other))
+    return best * CLOSE
 
 
 def _whole(cycles: Reals, latency: int) -> Reals:

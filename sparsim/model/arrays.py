@@ -381,7 +381,7 @@ class ChainPack(NamedTuple):
     stored: Ints  # (S, D, W) words that a tile takes at least
     bits: Reals  # (S, D, W) metadata bits that it takes at least
     allowed: Ints  # (S, D, W) whether a tile may have the size
-    row: Reals  # (S, D, 2, W + 1, 9 + 2 K) prices of fills by their size, of other accesses by the child's
+    row: Reals  # (S, D, 2, W + 1, 13 + 2 K) prices of fills by their size, of other accesses by the child's
     rule: Reals  # (S, D, 2) share of accesses that rules of outer levels, of the level leave out
     outcome: Ints  # (S, D) what becomes of the latter
     coded: Ints  # (S, D) whether tiles have a format

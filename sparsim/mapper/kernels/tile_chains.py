@@ -18,8 +18,9 @@ UNKNOWN = -1.0
 FILLED, SERVED = 0, 1  # rows of a tile: when it is filled, when it is read and updated for a child
 LEGACY, LINEAR, TIGHT, EXACT_ROW = 0, 1, 2, 3  # modes of a row; TIGHT: linear, equal for all sizes
 # fields of a row: mode, words of a tile with metadata, its density, share of instances in use, accesses per
-# block, prices per word, what roundings may take from them, units of its format
-MODE, TILE, RHO_AT, AVG, RATIO_AT, LIN, SLACK, UNIT = 0, 1, 2, 3, 4, 5, 8, 9
+# block, prices per word, what roundings may take from them, the same of a second price of one instance, units
+# of its format
+MODE, TILE, RHO_AT, AVG, RATIO_AT, LIN, SLACK, MORE, MORE_SLACK, UNIT = 0, 1, 2, 3, 4, 5, 8, 9, 12, 13
 OUTER, INNER = 0, 1  # fields of a rule
 
 
@@ -130,10 +131,11 @@ def _take(layer, chain, w, s, a, v, side, i, count):
     if chain.exact[0]:
         return math.ceil(words / chain.block[s]) * chain.price[s, k.RANDOM, a] * scale
     row = chain.row[s, v, side, i]
+    more = max(words * row[MORE + a] * ALMOST - row[MORE_SLACK], 0.0)
     if row[MODE] == LINEAR or row[MODE] == TIGHT:
-        return max(words * row[LIN + a] * ALMOST - row[SLACK], 0.0) * scale
+        return max(words * row[LIN + a] * ALMOST - row[SLACK], 0.0) * scale + more
     if row[MODE] == EXACT_ROW:
-        return _tile_cost(layer, chain, s, a, v, row, words) * scale
+        return _tile_cost(layer, chain, s, a, v, row, words) * scale + more
     words = max(count * ALMOST * chain.share[s, v, a, i] - ROUNDED_AWAY, 0.0)
     return words / chain.block[s] * chain.price[s, k.RANDOM, a] * scale
 
