@@ -307,6 +307,7 @@ def compare(
     from pointnet.study import pruning_comparison as comparison
     from pointnet.training.run_training import data_of, run_training
     from pointnet.training.settings import Settings
+    from sparsim.hardware import load_hardware
     from sparsim.report.tables import write_blocks
 
     dense = Settings(epochs=epochs, lr=lr, **options)
@@ -316,6 +317,8 @@ def compare(
         methods=tuple(dict.fromkeys(methods)),
     )  # fmt: skip
     comparison.check(plan)  # before minutes of reading
+    if hardware is not None:
+        load_hardware(hardware)
     data = data_of(dense, messages())
 
     def train(settings: Settings, run_folder: Path) -> Training:

@@ -26,7 +26,6 @@ from pointnet.training.batches import Batches
 from pointnet.training.settings import Pruning, Settings
 from pointnet.training.train import Training
 from sparsim.errors import near
-from sparsim.hardware import load_hardware
 
 CONTROL = "control"
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98)
@@ -82,8 +81,6 @@ def check(plan: Plan) -> None:
         raise ConfigError(f"{plan.methods[0]} is a method for PointNet++, not for sparse convolutions")
     if plan.methods and _level(plan) == 1:
         raise ConfigError(f"{plan.methods[0]} needs a level below 1")
-    if plan.hardware is not None:
-        load_hardware(plan.hardware)
 
 
 def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:

@@ -160,7 +160,7 @@ def test_a_scan_stops_and_goes_on(
     with pytest.raises(PruningError, match="another scan"):
         scan(network, batches, ratios=(0.3,), path=path)
     path.write_text("{}\n")
-    with pytest.raises(PruningError, match="no points"):
+    with pytest.raises(PruningError, match="no results of a scan"):
         scan(network, batches, ratios=(0.3,), path=path)
 
 

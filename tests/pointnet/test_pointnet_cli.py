@@ -257,6 +257,8 @@ def test_outputs_are_checked_before_the_data_are_read(run: Run, tmp_path: Path) 
         ),
         (("train", "--recipe", "none.yaml", "-o", "x"), "none.yaml"),
         (("compare", "--level", "1.5", "-o", "x"), "got 1.5"),
+        (("compare", "--method", "tabel", "-o", "x"), "table"),
+        (("compare", "--hardware", "nochip", "-o", "x"), "nochip"),
         (("train", "--start", "none.pt", "-o", "x"), "none.pt: no such checkpoint"),
         (("train", "--epoch", "3", "-o", "x"), "No such option"),
         (("eval", "none.pt"), "none.pt: no such checkpoint"),
