@@ -137,8 +137,8 @@ def checked_inputs(shapes: tuple[str, ...]) -> Iterator[None]:
     """Name the shapes of --input where the network does not run on them."""
     try:
         yield
-    except RuntimeError as error:
-        if not shapes:
+    except (RuntimeError, TraceError) as error:
+        if not shapes or not isinstance(error.__cause__ or error, RuntimeError):
             raise
         reason = str(error).partition("\n")[0]
         raise TraceError(
