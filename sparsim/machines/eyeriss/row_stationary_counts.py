@@ -91,6 +91,30 @@ def corrected(chip: Chip, found: Evaluation, counts: tuple[Ints, Reals]) -> Eval
 
 def sets_of(chip: Chip, layer: Layer, mapping: Mapping) -> Sets:
     """Return the row-stationary parameters of a mapping. Raises MappingError if it has none."""
+    sets, again = _sets_and_mapping(chip, layer, mapping)
+    if again is None or _form(again) != _form(mapping):
+        raise MappingError(
+            f"the mapping of layer {layer.name} must be one of sets of PEs on {chip.name}, whose dataflow is "
+            "row-stationary, got other loops"
+        )
+    return sets
+
+
+def without_idle_sets(chip: Chip, layer: Layer, mapping: Mapping) -> Mapping:
+    """Return a mapping of sets with no more sets than have work, so that `sets_of` finds its parameters.
+
+    A mapping has factors as small as its bounds allow, which can leave fewer sets than it was made for, on
+    fewer rows and columns.
+    """
+    while True:
+        _, again = _sets_and_mapping(chip, layer, mapping)
+        if again is None or _form(again) == _form(mapping):
+            return mapping
+        mapping = again
+
+
+def _sets_and_mapping(chip: Chip, layer: Layer, mapping: Mapping) -> tuple[Sets, Mapping | None]:
+    """Return the parameters that the factors of a mapping describe, and the mapping of these parameters."""
     form = _form(mapping)
     bound = conv_dims(layer).bounds
     p, q = (_product(form, dim, (PSUM_SPAD, IACT_REG)) for dim in "MC")
@@ -101,12 +125,7 @@ def sets_of(chip: Chip, layer: Layer, mapping: Mapping) -> Sets:
         f=form.get((WEIGHT_SPAD, "Q"), 1),
     )  # fmt: skip
     nests = set_nests(chip, layer, sets)
-    if nests is None or _form(nests.mapping(0)) != form:
-        raise MappingError(
-            f"the mapping of layer {layer.name} must be one of sets of PEs on {chip.name}, whose dataflow is "
-            "row-stationary, got other loops"
-        )
-    return sets
+    return sets, nests.mapping(0) if nests is not None else None
 
 
 def _form(mapping: Mapping) -> Form:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sparsim.errors import MappingError
 from sparsim.machines.eyeriss.chip import Chip
 from sparsim.machines.eyeriss.conv_dims import ConvDims, conv_dims
+from sparsim.machines.eyeriss.row_stationary_counts import without_idle_sets
 from sparsim.machines.eyeriss.row_stationary_sets import (
     SetCosts,
     Sets,
@@ -48,7 +49,7 @@ def planned_mapping(chip: Chip, layer: Layer, objective: ObjectiveName) -> Mappi
     """Return the mapping of `best_sets`."""
     nests = set_nests(chip, layer, best_sets(chip, layer, objective))
     assert nests is not None  # only sets that have a place are tried
-    return nests.mapping(0)
+    return without_idle_sets(chip, layer, nests.mapping(0))
 
 
 def _best_of_rows(
@@ -70,13 +71,15 @@ def _best_of_rows(
 
 def _output_rows(chip: Chip, dims: ConvDims) -> list[int]:
     """Return all numbers of output rows of a set that divide them into other numbers of strips and fit the
-    array.
+    array. Its pieces are of equal size; a strip must not become so large by this that fewer are needed.
     """
     rows = dims.bounds.get("P", 1)
     parts = np.arange(1, rows + 1)
     tried = np.unique(-(-rows // parts))
     cut = strips_of(chip, dims, tried)
-    fit: list[int] = tried[cut.filter_rows * cut.pieces <= chip.spec.noc.axes["pe_rows"]].tolist()
+    on_array = cut.filter_rows * cut.pieces <= chip.spec.noc.axes["pe_rows"]
+    as_many = -(-rows // (cut.pieces * cut.columns)) == -(-rows // tried)
+    fit: list[int] = tried[on_array & as_many].tolist()
     return fit
 
 

@@ -273,3 +273,22 @@ def test_large_windows_and_wide_outputs_are_planned(chip: Chip) -> None:
     ):
         found = plan_layer(chip, layer)
         assert found.cycles >= math.prod(layer.bounds.values()) / chip.spec.noc.pes
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_layers_have_a_plan_on_arrays_of_any_size(seed: int) -> None:
+    """Factors of a mapping are as small as its bounds allow, so sets may need fewer PEs than they had."""
+    draw = np.random.default_rng(seed).integers
+    chip = scaled(V1, (1, 1), int(draw(3, 33)), int(draw(3, 33)))
+    filter_size = int(draw(1, 4))
+    for _ in range(5):
+        M, C, P, Q = draw(1, (200, 100, 60, 60)).tolist()
+        layer = conv(M=M, C=C, R=filter_size, S=filter_size, P=P, Q=Q)
+        assert plan_layer(chip, layer, "edp").cycles >= M * C * P * Q * filter_size**2 / chip.spec.noc.pes
+
+
+def test_sets_without_work_are_left_out() -> None:
+    """64 filters in pairs need 32 sets, although the array has room for more."""
+    found = plan_layer(scaled(V1, (1, 1), 32, 32), conv(M=64, C=32, P=112, Q=112), "edp")
+    sets = sets_of(scaled(V1, (1, 1), 32, 32), found.layer, found.mapping)
+    assert (sets.t - 1) * sets.p < 64
