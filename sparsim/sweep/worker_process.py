@@ -78,6 +78,7 @@ class WorkerProcess:
         self._start_message = start_message
         self._process: subprocess.Popen[bytes] | None = None
         self._log: Any = None
+        self._is_ended = False
 
     def run(self, chunk: bytes) -> bytes:
         """Evaluate a chunk: `packed` ones in and out.
@@ -104,6 +105,11 @@ class WorkerProcess:
             raise WorkerDeathError(self._last_words())
         return answer
 
+    def end(self) -> None:
+        """End the process at once, also one that another thread is starting, and start no other one."""
+        self._is_ended = True
+        self.close()
+
     def close(self) -> None:
         """End the process at once."""
         process, self._process = self._process, None
@@ -124,6 +130,9 @@ class WorkerProcess:
             [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self._log, start_new_session=True, env=_environment(),
         )  # fmt: skip
+        if self._is_ended:
+            self.close()
+            raise WorkerDeathError("the worker was ended while it started")
         try:
             _send(self._process.stdin, self._start_message)
             answer = _receive(self._process.stdout)

@@ -63,7 +63,7 @@ class LocalWorkers:
         """End all processes at once."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for worker in self._all:
-            worker.close()
+            worker.end()
         self._threads.shutdown(wait=True)
 
     def _run(self, chunk: Chunk) -> Finished:

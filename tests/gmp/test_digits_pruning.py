@@ -36,20 +36,21 @@ def test_the_digits_network_has_the_shapes_of_its_package() -> None:
 
 
 def test_the_comparison_writes_numbers_and_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def made(*arguments: object) -> list[pruning_runs.Run]:
-        return [
-            pruning_runs.Run(method, seed, 0.9, 1000, 80 + seed, 100, 2e7, 3000.0, 70.0, 1.0, 20.0)
-            for method in ("magnitude", "channels")
-            for seed in (0, 1)
-        ]
+    made = [
+        pruning_runs.Run(method, seed, 0.9, 1000, 80 + seed, 100, 70.0, 1.0, 20.0)
+        for method in ("magnitude", "channels")
+        for seed in (0, 1)
+    ]
+    costs = [pruning_runs.Costs(2e7, 3000.0)] * len(made)
 
     monkeypatch.setattr(methods, "resnet18_speedup", lambda: 2.0)
     monkeypatch.setattr(methods, "is_there", lambda: False)
-    monkeypatch.setattr(methods, "runs", made)
+    monkeypatch.setattr(pruning_runs, "runs", lambda *arguments, **options: made)
+    monkeypatch.setattr(pruning_runs, "costs_on_chip", lambda *arguments: costs)
     document = tmp_path / "page.md"
     document.write_text("".join(f"<!-- {x} -->\n<!-- end of {x} -->\n" for x in ("methods", "pointnet")))
     options = ["--json", str(tmp_path / "found.json"), "--document", str(document), "--data", "clouds.npz"]
     result = CliRunner().invoke(methods.main, options)
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "found.json").read_text())["resnet18_speedup"] == 2.0
-    assert "| channels | 90.0 | 1.0 | 80.5 |" in document.read_text()
+    assert "| channels | 90.0 | 1.0 | 2 | 80.5 |" in document.read_text()

@@ -18,6 +18,7 @@ from sparsim.sweep.row_store import SUFFIX
 from sparsim.sweep.run_options import Options
 from sparsim.sweep.run_sweep import listing
 from sparsim.sweep.sweep_row import Point, Row
+from sparsim.sweep.worker_process import WorkerDeathError, WorkerProcess, start_message
 
 BUDGETS = {"evaluations": [10, 100]}
 
@@ -296,3 +297,11 @@ def test_evaluators_that_cannot_be_sent_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SparsimError):
         run_stub(tmp_path, evaluator=Local())
+
+
+def test_a_worker_that_is_ended_while_it_starts_leaves_no_process() -> None:
+    worker = WorkerProcess(start_message(StubEvaluator(), None))
+    worker.end()
+    with pytest.raises(WorkerDeathError):
+        worker.run(b"")
+    assert worker._process is None
