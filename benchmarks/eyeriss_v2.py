@@ -143,6 +143,7 @@ def scaling_table(runs: Runs) -> Table:
     rows = []
     for name, chip, title in (
         ("AlexNet", V1_5, "mesh"), ("AlexNet", V1, "bus"), (FULL_MOBILENET, V1_5, "mesh"),
+        (FULL_MOBILENET, V1, "bus"),
     ):  # fmt: skip
         cycles = [f"{runs.scaled(chip, name, pes).cycles:,}" for pes in SIZES]
         rows.append((f"{name}, {title}", *cycles, *(f"{runs.of_linear(chip, name, n):.1%}" for n in SIZES)))

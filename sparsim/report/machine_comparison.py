@@ -54,7 +54,7 @@ MACHINES: dict[str, ComparedMachine] = {
     ),
     "eyeriss_v1_5": ComparedMachine(
         "Eyeriss v1.5", _EYERISS, HOST,
-        "good as far as it goes: speed of MobileNet within 2 %. Clock and control are fitted",
+        "good: speed of MobileNet within 2 %. Clock and control are fitted",
     ),
     "eyeriss_v2": ComparedMachine(
         "Eyeriss v2", _EYERISS, HOST,
@@ -89,7 +89,7 @@ MACHINES: dict[str, ComparedMachine] = {
     "pointacc": ComparedMachine(
         "PointAcc", "multiplications and DRAM",
         "mapping unit and memories in the energy; pooling and interpolation",
-        "none: a what-if machine with recalled sizes. Zeros save nothing",
+        "none: a machine with recalled sizes and assumed formulas. Zeros save nothing",
     ),
 }  # fmt: skip
 
