@@ -67,6 +67,10 @@ PERIOD_S = 0.1  # seconds between updates of the progress; more frequent ones co
     help="Largest number of mappings that each method evaluates for a layer.",
 )
 @click.option("--seconds", type=float, help="Limit for the search of a layer, in CPU seconds.")
+@click.option(
+    "--gap", type=float, default=0.0, show_default=True,
+    help="End when the best mapping is proven to be within this share of the optimum, such as 0.01.",
+)  # fmt: skip
 @seed_option
 @threads_option(text="the documents' mapper section, or 1")
 @click.option("--top", type=AT_LEAST_1, default=1, show_default=True, help="Number of mappings to report.")

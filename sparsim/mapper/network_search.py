@@ -20,6 +20,7 @@ class SearchOptions(TypedDict, total=False):
     method: Method
     evaluations: int | None
     seconds: float | None
+    gap: float
     seed: int
     threads: int
     top: int

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from sparsim.mapper.certificate import is_proven
+from sparsim.mapper.certificate import gap_of, is_proven
 from sparsim.mapper.covered_parts import Part
 from sparsim.mapper.engine import Engine, Problem, Progress
 from sparsim.mapper.exhaustive import load_kernel, search_all, search_rising
@@ -204,6 +204,8 @@ class Portfolio:
     def _is_over(self) -> bool:
         """Return whether no better mapping can be found, or is needed."""
         if self.complete:
+            return True
+        if self.budget.gap and self.kept.entries and gap_of(self.kept, self.parts) <= self.budget.gap:
             return True
         if self.kept.top > 1:
             return False

@@ -41,6 +41,7 @@ def search(
     method: Method = "auto",
     evaluations: int | None = None,
     seconds: float | None = None,
+    gap: float = 0.0,
     seed: int = 0,
     threads: int = 1,
     top: int = 1,
@@ -70,6 +71,9 @@ def search(
     seconds : float, optional
         CPU time after which the search ends; no limit by default. The first valid mapping is looked for
         whatever the budget, and compilation does not count.
+    gap : float, default 0.0
+        How far the first objective of the best mapping may be above the optimum, as a share of its value. The
+        search ends as soon as it has proven that. With 0 it ends when the optimum is proven.
     seed : int, default 0
         Seed of random and local search, and of samples.
     threads : int, default 1
@@ -138,6 +142,8 @@ def search(
     check_whole("search", "seed", seed)
     if seconds is not None and not as_real("search", "seconds", seconds) > 0:
         raise SpecError(f"seconds must be greater than 0, got {seconds}", path="search")
+    if not 0 <= as_real("search", "gap", gap) < 1:
+        raise SpecError(f"gap must be at least 0 and below 1, got {gap}", path="search")
     mapspace = accelerator.mapspace or Mapspace()
     parts = list_parts(accelerator, layer, seed)
     warn_of_energies(check_search(accelerator, layer))
@@ -146,7 +152,7 @@ def search(
     if sample:
         warnings.warn(f"{sample}, drawn with seed {seed}", SparsimWarning, stacklevel=2)
     small = not sample and _is_small(number)
-    budget = Budget(evaluations, seconds)
+    budget = Budget(evaluations, seconds, gap)
 
     def run(rows: list[MappingPack]) -> Portfolio:
         portfolio = Portfolio(

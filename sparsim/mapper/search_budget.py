@@ -9,10 +9,11 @@ from numba.core import event
 
 
 class Budget(NamedTuple):
-    """Limits that end a search early; None means no limit."""
+    """Limits that end a search early; None means no limit. `gap`: the gap that is small enough."""
 
     evaluations: int | None
     seconds: float | None
+    gap: float = 0.0
 
 
 class BudgetError(Exception):

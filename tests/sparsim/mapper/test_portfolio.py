@@ -13,7 +13,7 @@ from support.examples import accelerator, fixed, matmul
 from support.named import naming
 from support.small_searches import Search, searches
 
-from sparsim.errors import MappingError
+from sparsim.errors import MappingError, SpecError
 from sparsim.mapper import network_search as network
 from sparsim.mapper import portfolio
 from sparsim.mapper.certificate import better_of
@@ -198,3 +198,16 @@ def test_the_better_of_two_has_the_higher_bound() -> None:
     assert best.best == good.best
     assert best.certificate.lower_bound == lower
     assert best.certificate.gap == pytest.approx(1 - lower / good.energy_pj)
+
+
+def test_a_search_ends_at_a_gap_that_is_small_enough() -> None:
+    small, layer = problem()
+    large = replace(small, architecture=accelerator((8, 8)), policy=None)
+    huge = replace(layer, bounds={"M": 5040, "N": 720, "K": 5040})
+    whole = search(large, huge, objective="energy", method="local", evaluations=300)
+    result = search(large, huge, objective="energy", method="local", evaluations=300, gap=0.9)
+    assert result.certificate.gap <= 0.9
+    assert result.statistics.evaluated < whole.statistics.evaluated
+    assert result.certificate.value >= whole.certificate.lower_bound
+    with pytest.raises(SpecError, match=naming("gap 1.0")):
+        search(large, huge, gap=1.0)
