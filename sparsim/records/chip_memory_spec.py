@@ -1,9 +1,6 @@
 """Records of what lies between PEs and DRAM: the link of the filters, a code for zeros, and banks."""
 
-import math
-
-from sparsim.errors import SpecError
-from sparsim.records.number_limits import MAX_INT, as_real, check_real, check_whole
+from sparsim.records.number_limits import MAX_INT, check_above_zero, check_whole
 from sparsim.records.record import Record
 
 
@@ -31,9 +28,7 @@ class FilterLink(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         where = "filter link"
-        if not 0 < as_real(where, "gb_per_s", self.gb_per_s) < math.inf:  # also refuses nan
-            raise SpecError(f"gb_per_s must be greater than 0, got {self.gb_per_s:g}", path=where)
-        check_real(where, "gb_per_s", self.gb_per_s)
+        check_above_zero(where, "gb_per_s", self.gb_per_s)
         check_whole(where, "prefetch_bytes", self.prefetch_bytes, 0, MAX_INT)
 
 

@@ -1,12 +1,11 @@
 """The properties of a row-stationary chip besides its architecture: PE, network, clock, dataflow."""
 
-import math
 from typing import Literal
 
 from sparsim.errors import SpecError
 from sparsim.records.chip_memory_spec import FilterLink, GlbBanks, RunLengthCode
 from sparsim.records.noc_spec import Axis, Noc
-from sparsim.records.number_limits import as_real, check_real, repeated
+from sparsim.records.number_limits import check_above_zero, check_real, repeated
 from sparsim.records.objective import ObjectiveName
 from sparsim.records.pe_spec import SparsePE
 from sparsim.records.record import Record
@@ -92,10 +91,7 @@ class ChipSpec(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         where = f"chip {self.name}"
         for field in ("clock_mhz", "dram_gb_per_s"):
-            value = getattr(self, field)
-            if value is not None and not 0 < as_real(where, field, value) < math.inf:  # also refuses nan
-                raise SpecError(f"{field} must be greater than 0, got {value:g}", path=where)
-            check_real(where, field, value)
+            check_above_zero(where, field, getattr(self, field))
         for field in ("clock_pj_per_cycle", "control_pj_per_pe_cycle", "overhead_uncertainty"):
             check_real(where, field, getattr(self, field))
         for axis, dims in self.spread.items():

@@ -1,9 +1,6 @@
 """What all records of machines share: a kind, a name, a clock and a source."""
 
-import math
-
-from sparsim.errors import SpecError
-from sparsim.records.number_limits import as_real, check_real
+from sparsim.records.number_limits import check_above_zero
 from sparsim.records.record import Record
 
 
@@ -57,6 +54,4 @@ class MachineSpec(Record, frozen=True, kw_only=True, tag_field="kind"):
         SpecError
             If the number is 0, negative, infinite, or none.
         """
-        if not 0 < as_real(self.where, field, value) < math.inf:  # also refuses nan
-            raise SpecError(f"{field} must be greater than 0, got {value:g}", path=self.where)
-        check_real(self.where, field, value)
+        check_above_zero(self.where, field, value)

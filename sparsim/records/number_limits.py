@@ -47,6 +47,16 @@ def check_real(where: str, field: str, value: float | None, most: float = MAX_RE
         raise SpecError(f"{field} must be at most {most:g}, got {number:g}{unit}", path=where)
 
 
+def check_above_zero(where: str, field: str, value: float | None) -> None:
+    """Raise SpecError unless `value` is None or a number above 0, up to `MAX_REAL`."""
+    if value is None:
+        return
+    number = as_real(where, field, value)
+    if not 0 < number < math.inf:  # also refuses nan
+        raise SpecError(f"{field} must be greater than 0, got {number:g}", path=where)
+    check_real(where, field, number)
+
+
 def as_real(where: str, field: str, value: float) -> float:
     """Return the number as a double. Raises SpecError for other types, and for whole numbers beyond all
     doubles.
