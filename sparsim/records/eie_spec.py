@@ -57,7 +57,8 @@ class EieSpec(MachineSpec, frozen=True, kw_only=True, tag="eie"):
     Raises
     ------
     SpecError
-        If a number is out of range, or if the width is not 64 and `pj_per_pe_cycle` lacks "spmat_read".
+        If a number is out of range, if `pj_per_pe_cycle` is empty, or if the width is not 64 and it lacks
+        "spmat_read".
     """
 
     pes: int = 64
@@ -94,7 +95,9 @@ class EieSpec(MachineSpec, frozen=True, kw_only=True, tag="eie"):
             for component, value in getattr(self, field).items():
                 check_real(self.where, f"{field} of {component}", value)
         energies = self.pj_per_pe_cycle
-        if self.spmat_width_bits != PUBLISHED_WIDTH_BITS and energies and ENTRY_MEMORY not in energies:
+        if not energies:
+            raise SpecError("pj_per_pe_cycle must name at least one component", path=self.where)
+        if self.spmat_width_bits != PUBLISHED_WIDTH_BITS and ENTRY_MEMORY not in energies:
             raise SpecError(
                 f"pj_per_pe_cycle must have '{ENTRY_MEMORY}', which spmat_width_bits {self.spmat_width_bits} "
                 f"changes, got {', '.join(energies)}", path=self.where,

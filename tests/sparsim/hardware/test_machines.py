@@ -84,6 +84,7 @@ def test_documents_hold_machines(machine: ClosedFormMachine) -> None:
         ("{kind: eie, name: a, clock_mhz: 0, pj_per_pe_cycle: {}}", "text:2: machine: machine a", ""),
         ("{kind: eie, name: a, clock_mhz: 800, pes: 1.5, pj_per_pe_cycle: {}}", "text:2: machine.pes", ""),
         ("{kind: eie, name: a, clock_mhz: 800, pse: 1, pj_per_pe_cycle: {}}", "text:2: machine", "'pes'"),
+        ("{kind: eie, name: a, clock_mhz: 800, pj_per_pe_cycle: {}}", "text:2: machine: machine a", ""),
     ],
 )
 def test_bad_machines_are_refused(text: str, path: str, hint: str) -> None:
