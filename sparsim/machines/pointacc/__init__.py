@@ -1,4 +1,4 @@
-"""PointAcc as a what-if machine: closed forms of its three units, whose formulas are assumptions."""
+"""PointAcc, of which much is unpublished: closed forms of its three units, whose formulas are assumptions."""
 
 from sparsim.machines.pointacc.mapping_unit import (
     kernel_map_cycles,
