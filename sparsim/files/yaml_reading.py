@@ -19,6 +19,7 @@ _CONSTANTS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+CORE_TAGS = "tag:yaml.org,2002:"
 _NUMBER_STARTS = frozenset("+-.0123456789")
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")  # 010 and 0x10 mean different numbers to different programs
 _FLOAT = re.compile(
@@ -50,8 +51,8 @@ def load_yaml(path: str | Path) -> YamlMap:
     Scalars follow YAML 1.2's core schema: `1e-05` and `1E3` are numbers, `yes`, `off`, `N`, `12:30` text; so
     are, other than there, `010`, `0o10` and `0x10`. Anchors and merge keys are resolved.
 
-    Raises FormatError for a file that is missing, empty, binary, not YAML, not a mapping, has a key twice, or
-    control characters in its text.
+    Raises FormatError for a file that is missing, empty, binary, not YAML, not a mapping, has a key twice,
+    control characters in its text, or a tag that names no type of YAML.
     """
     with reading(path, "a YAML file"):
         return parse_yaml(read_text(path, what="a YAML file"), str(path))
@@ -94,6 +95,12 @@ def plain_scalar(text: str) -> Any:
     if _FLOAT.fullmatch(text):
         return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
     return text
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "null": (type(None),), "bool": (bool,), "int": (int,), "float": (int, float), "str": (str,),
+    "seq": (list,), "map": (YamlMap,),
+}  # fmt: skip
 
 
 class Extent(NamedTuple):
@@ -147,8 +154,20 @@ class Builder:
             value = self.sequence(event, depth)
         else:
             value = self.mapping(event, depth)
+        if event.tag:
+            value = self.tagged(event, value)
         if event.anchor:
             self.anchors[event.anchor] = value
+        return value
+
+    def tagged(self, event: Any, value: Any) -> Any:
+        """Return a value with the type that its tag names, as in `!!str 10`."""
+        name = event.tag.removeprefix(CORE_TAGS)
+        if type(event) is yaml.ScalarEvent:
+            value = self.text(event) if name in ("!", "str") else plain_scalar(event.value)
+        if name != "!" and type(value) not in _TYPES.get(name, ()):
+            shown = event.tag.replace(CORE_TAGS, "!!")
+            raise FormatError(f"the tag '{shown}' is not supported here", path=self.where(event))
         return value
 
     def alias(self, event: Any, depth: int) -> Any:

@@ -6,15 +6,11 @@ import json
 import re
 from typing import Any
 
-from yaml import AliasEvent
-
 from sparsim.errors import FormatError
 from sparsim.files.yaml_reading import Builder, YamlMap, parse_yaml, plain_scalar
 
 _NO_MERGE = "!nomerge"
 _QUOTES = ("'", '"')
-_CORE = "tag:yaml.org,2002:"
-_PYTHON = f"{_CORE}python"
 _UNQUOTED = "!unquoted"  # quoted text that is treated as unquoted, for objects that templates include
 _MAX_MERGED = 200_000  # most values that deep merges copy
 _RADIX = re.compile(r"[-+]?(?:0o[0-7_]+|0x[0-9a-fA-F_]+|0b[01_]+)")
@@ -37,14 +33,12 @@ class _TaggedBuilder(Builder):
         self.whole: dict[int, Any] = {}  # values marked !nomerge by id; they stay alive, so ids are theirs
         self.copied = 0
 
-    def value(self, event: Any, depth: int) -> Any:
-        value = super().value(event, depth)
-        if type(event) is not AliasEvent and event.tag:
-            if event.tag.startswith(_PYTHON):
-                name = event.tag.removeprefix(_CORE)
-                raise FormatError(f"'!!{name}' is not supported", path=self.where(event))
-            if event.tag == _NO_MERGE:
-                self.whole[id(value)] = value
+    def tagged(self, event: Any, value: Any) -> Any:
+        if event.tag == _NO_MERGE:
+            self.whole[id(value)] = value
+        elif event.tag != _UNQUOTED and not (isinstance(value, YamlMap) and event.tag.startswith("!")):
+            value = super().tagged(event, value)
+            return Quoted(value) if isinstance(value, str) else value
         return value
 
     def scalar(self, event: Any) -> Any:

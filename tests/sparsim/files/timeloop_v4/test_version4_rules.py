@@ -5,12 +5,12 @@ import math
 import pytest
 from support.named import names, naming
 
-from sparsim.errors import SpecError
+from sparsim.errors import FormatError, SpecError
 from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.files.timeloop_files import load_files, read_documents
 from sparsim.files.timeloop_v4.expression_functions import SpecObject
 from sparsim.files.timeloop_v4.safe_expressions import Evaluator
-from sparsim.files.timeloop_v4.tagged_yaml import flow_text, number_of, parse_tagged
+from sparsim.files.timeloop_v4.tagged_yaml import Quoted, flow_text, number_of, parse_tagged
 from sparsim.records.mapspace import LevelConstraint
 
 PROBLEM = """\
@@ -304,3 +304,14 @@ def test_functions_of_files_are_run_only_when_they_are_trusted(read):
     assert len(read(nodes, more, files=files, trust=True).architecture.storage) == 2
     with pytest.raises(SpecError, match=r"f\.py"):
         read(nodes, more, files={"f.py": "def"}, trust=True)
+
+
+@pytest.mark.parametrize("value", ["!Container 3", "!PEs [1]", "!!int x"])
+def test_tags_of_values_that_have_no_meaning_are_refused(value: str) -> None:
+    with pytest.raises(FormatError, match=naming(value.split()[0])):
+        parse_tagged(f"a: {value}", "x")
+
+
+def test_a_value_with_the_tag_of_text_is_never_an_expression() -> None:
+    assert parse_tagged("a: !!str 5", "x") == {"a": "5"}
+    assert isinstance(parse_tagged("a: !!str 5", "x")["a"], Quoted)
