@@ -5,12 +5,10 @@ of activations are those of the network as it will run: measured in eval mode on
 dropout adds zeros, and fused operations hide tensors. Neither touches the model or its random numbers.
 """
 
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,24 +16,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gmp.energy import monitor_readings as readings
+from gmp.energy.layer_weights import LayerWeights, weight_called
 from gmp.energy.monitor_readings import Reading
 from gmp.errors import PruningError, check_state
 from gmp.example_batches import Forward, batches_of
 from gmp.network_coverage import coverage_of
-from gmp.nonzeros import count
 from gmp.number_checks import above_zero, whole
-from gmp.parameter_names import joined, matched, module_called, named_modules, named_parameters
+from gmp.parameter_names import matched
 from gmp.tracing.trace import Trace, one_trace_at_a_time, trace
 from gmp.tracing.traced_workload import workload_of
 from gmp.tracing.weight_views import WeightView
-from sparsim.errors import near
 from sparsim.hardware import COLUMNS, Hardware, Plan, Reals, load_hardware
 from sparsim.records import Accelerator, Workload
 from sparsim.report.console import layers_done
 from sparsim.report.tables import Table
 
 WEIGHTS, INPUTS, OUTPUTS = (COLUMNS.index(name) for name in ("Weights", "Inputs", "Outputs"))
-_PART = r"\.part[0-9]+$"  # ending of the names of further computations of a layer
 _appending = threading.Lock()  # one lock for all monitors, because an object with a lock cannot be copied
 
 
@@ -47,14 +43,6 @@ class HasMasks(Protocol):
 
     @property
     def sparsity(self) -> float: ...
-
-
-class _Seen(NamedTuple):
-    """The mask from which the density of a weight was counted."""
-
-    mask: Tensor
-    version: int
-    density: float
 
 
 class EnergyMonitor:
@@ -166,7 +154,7 @@ class EnergyMonitor:
             if names is not None:
                 raise PruningError("names cannot be given with a workload, which names its own layers")
             workload = example
-            views: list[WeightView | None] = [_whole(model, layer.name) for layer in workload.layers]
+            views = [weight_called(model, layer.name) for layer in workload.layers]
             coverage = None
         else:
             self._example = batches_of(model, example)
@@ -188,16 +176,14 @@ class EnergyMonitor:
             self.plan = _planned(load_hardware(hardware), workload, options)
         self.target_energy_pj = energy_pj
         self.workload = workload
-        self._views = tuple(views)
-        self._holders = [None if view is None else _holder(model, view) for view in views]
+        self._weights = LayerWeights(model, views)
         if coverage is None:
-            weights = [weight for i in range(len(views)) if (weight := self._weight(i)) is not None]
+            weights = [weight for weight in self._weights if weight is not None]
             left_out = {
                 id(parameter) for parameter in model.parameters()
             }  # the workload leaves them out on purpose
             coverage = coverage_of(model, weights, "measured", left_out=left_out)
         self.coverage = coverage
-        self._seen: dict[int, _Seen] = {}
         self._densities = np.array([[x.density(name).density for name in COLUMNS] for x in workload.layers])
 
     @property
@@ -231,7 +217,7 @@ class EnergyMonitor:
         are also those that were last measured.
         """
         found = self._densities.copy()  # threads may ask at the same time
-        for i, density in self._weight_densities().items():
+        for i, density in self._weights.densities(self._masks()).items():
             found[i, WEIGHTS] = density
         return found
 
@@ -239,14 +225,13 @@ class EnergyMonitor:
     def prunable(self) -> NDArray[np.bool_]:
         """Bool array (layers,) that says whether the pruner has a mask of the weights."""
         masks = self._masks()
-        found = [(weight := self._weight(i)) is not None and weight in masks for i in range(len(self._views))]
-        return np.array(found) & self._from_parameters
+        masked = np.array([weight is not None and weight in masks for weight in self._weights])
+        return masked & self._weights.are_parameters
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of weights of each layer; 0 for layers without weights."""
-        pairs = ((self._weight(i), view) for i, view in enumerate(self._views))
-        return tuple(0 if w is None or view is None else view.of(w).numel() for w, view in pairs)
+        return self._weights.sizes
 
     def uses(self, name: str, parameter: Tensor | None = None) -> list[tuple[int, WeightView]]:
         """Find the layers that use a parameter.
@@ -268,20 +253,7 @@ class EnergyMonitor:
         PruningError
             If no layer uses it.
         """
-        known = named_parameters(self.model)
-        if parameter is None or not any(parameter is other for other in known.values()):
-            parameter = known.get(name)
-        found = [
-            (i, view)
-            for i, view in enumerate(self._views)
-            if view is not None and self._from_parameters[i] and self._weight(i) is parameter
-        ]
-        if not found:
-            text = f"the monitor has seen no layer that uses '{name}'"
-            if parameter is not None:
-                raise PruningError(text + "; ignore it")
-            raise PruningError(text, hint=near(name, known))
-        return found
+        return self._weights.uses(name, parameter)
 
     @property
     def reached(self) -> bool:
@@ -512,52 +484,8 @@ class EnergyMonitor:
                 samples=self._samples,
             )  # fmt: skip
 
-    @cached_property
-    def _from_parameters(self) -> NDArray[np.bool_]:
-        """Return, for each layer, whether the zeros of a parameter are those of the weights."""
-        return np.array([view is not None and not view.computed for view in self._views])
-
-    def _weight_densities(self) -> dict[int, float]:
-        """Densities of the weights by layer.
-
-        Masks are counted when they have changed, weights always, because fused optimizers and `.data` change
-        them unnoticed.
-        """
-        masks = self._masks()
-        found: dict[int, float] = {}
-        parts: dict[int, Tensor] = {}
-        of_masks: dict[int, Tensor] = {}
-        for i in np.flatnonzero(self._from_parameters).tolist():
-            weight, view = self._weight(i), self._views[i]
-            assert weight is not None
-            assert view is not None
-            mask, seen = masks.get(weight), self._seen.get(i)
-            if mask is None:
-                parts[i] = view.of(weight.detach())
-            elif seen is None or seen.mask is not mask or seen.version != mask._version:
-                parts[i], of_masks[i] = view.of(_laid_out_like(weight, mask)), mask
-            else:
-                found[i] = seen.density
-        for (i, part), nonzeros in zip(parts.items(), count(list(parts.values())), strict=True):
-            found[i] = nonzeros / part.numel()
-            if i in of_masks:
-                self._seen[i] = _Seen(of_masks[i], of_masks[i]._version, found[i])
-        return found
-
     def _masks(self) -> Mapping[Tensor, Tensor]:
         return self.pruner.masks_by_parameter if self.pruner is not None else {}
-
-    def _weight(self, i: int) -> Tensor | None:
-        """The current weight of a layer, since models may be moved and parameters replaced.
-
-        None for layers without weights.
-        """
-        holder = self._holders[i]
-        if holder is None:
-            return None
-        weight = getattr(*holder)
-        assert isinstance(weight, Tensor)
-        return weight
 
 
 def _planned(hardware: Hardware, workload: Workload, options: Mapping[str, Any]) -> Plan:
@@ -566,46 +494,6 @@ def _planned(hardware: Hardware, workload: Workload, options: Mapping[str, Any])
         return hardware.plan(workload.layers, **options)
     with layers_done(len(workload.layers), f"planning {workload.name} on {hardware.name}") as progress:
         return hardware.plan(workload.layers, progress=progress, **options)
-
-
-def _laid_out_like(weight: Tensor, mask: Tensor) -> Tensor:
-    """Return a mask with the memory layout of the weights. Weights may be transposed in memory, and loaded
-    masks are not, while parts are defined by positions in memory.
-    """
-    if mask.stride() == weight.stride():
-        return mask
-    return torch.empty_like(weight, dtype=mask.dtype).copy_(mask)
-
-
-def _holder(model: nn.Module, view: WeightView) -> tuple[nn.Module, str]:
-    """Return the module and the attribute that contain the weights of a view."""
-    name, _, key = view.parameter.rpartition(".")
-    return module_called(model, name), key
-
-
-def _layer_called(model: nn.Module, name: str) -> str:
-    """Return the name without the ending of a further computation, which may also occur in names of
-    modules.
-    """
-    known = name in dict(named_modules(model)) or name in named_parameters(model)
-    return name if known else re.sub(_PART, "", name)
-
-
-def _whole(model: nn.Module, layer: str) -> WeightView | None:
-    """The whole parameter or module that a layer of a workload belongs to, even if the layer uses only a part
-    of the weights. None for products of activations, whose name is that of a module without a weight.
-    """
-    modules, parameters = dict(named_modules(model)), named_parameters(model)
-    name = _layer_called(model, layer)
-    if name in parameters:
-        return WeightView(name)
-    module = modules.get(name)
-    if isinstance(getattr(module, "weight", None), Tensor):
-        return WeightView(joined(name, "weight"))
-    if module is None and name != type(model).__name__:
-        hint = near(name, (key for key, module in modules.items() if hasattr(module, "weight")))
-        raise PruningError(f"layer '{layer}' of the workload has no weight in the model", hint=hint)
-    return None
 
 
 def _check_layers(plan: Plan, workload: Workload) -> None:

@@ -116,7 +116,7 @@ def test_masks_are_counted_when_they_have_changed_only(monkeypatch):
         counted.extend(tuple(tensor.shape) for tensor in tensors)
         return [int((tensor != 0).sum()) for tensor in tensors]
 
-    monkeypatch.setattr("gmp.energy.energy_monitor.count", count)
+    monkeypatch.setattr("gmp.energy.layer_weights.count", count)
     model = net()
     pruner = gmp.Pruner(model, ignore="0")
     monitor = watch(model, pruner)
