@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 import gmp
 from gmp.energy import EnergyMonitor
-from pointnet.model import Config, PointNet2, preset
+from pointnet.model import PointNet2
+from pointnet.network_config import Config, preset
 from sparsim.report.tables import Table
 
 HARDWARE = "eyeriss_v2"

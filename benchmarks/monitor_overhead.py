@@ -18,7 +18,8 @@ from torch.nn import functional as F
 
 import gmp
 from gmp.energy import EnergyMonitor
-from pointnet.model import Config, PointNet2, Scale, Stage, preset
+from pointnet.model import PointNet2
+from pointnet.network_config import Config, Scale, Stage, preset
 from pointnet.original.published_runs import study_mapspace
 from sparsim.hardware import MappedAccelerator, load_hardware
 from sparsim.report.tables import Table

@@ -107,7 +107,8 @@ def _graph(name: str, *sizes: int) -> Made:
 
 
 def _pointnet() -> Made:
-    from pointnet.model import PointNet2, preset
+    from pointnet.model import PointNet2
+    from pointnet.network_config import preset
 
     return PointNet2(preset("small")), torch.rand(2, preset("small").points, 3)
 

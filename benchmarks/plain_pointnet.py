@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pointnet.model import Config, Stage
+from pointnet.network_config import Config, Stage
 
 
 def farthest_point_sample(xyz: Tensor, count: int) -> Tensor:

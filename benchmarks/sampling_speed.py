@@ -16,7 +16,8 @@ from benchmark import Found, Step, benchmark, cpu_seconds, met
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pointnet.model import PointNet2, preset
+from pointnet.model import PointNet2
+from pointnet.network_config import preset
 from pointnet.ops import sampling
 from sparsim.report.tables import Table
 

@@ -5,7 +5,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from pointnet.errors import ConfigError
-from pointnet.model import PRESETS, Config, PointNet2, check
+from pointnet.model import PointNet2
+from pointnet.network_config import PRESETS, Config, check
 from pointnet.sparse.sparse_classifier import SPARSE_PRESETS, SparseClassifier, SparseConfig
 from sparsim.errors import near
 

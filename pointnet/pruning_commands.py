@@ -181,7 +181,7 @@ def permute(checkpoint: str, output: Path, pattern: str, as_json: bool) -> None:
     from gmp.channels import permute_channels
     from pointnet.training.layer_pruning import store_pruned
     from pointnet.training.pruning_options import channel_groups_of
-    from pointnet.training.train import load_model
+    from pointnet.training.stored_weights import load_model
 
     model = load_model(Path(checkpoint)).model
     found = permute_channels(model, channel_groups_of(model), pattern)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from pointnet.data import Dataset
 from pointnet.errors import DataError
 from pointnet.training.run_training import data_of
-from pointnet.training.train import Stored, load_model
+from pointnet.training.stored_weights import Stored, load_model
 from sparsim.report.console import messages
 
 

@@ -18,7 +18,8 @@ from gmp.tracing.trace import Trace, trace
 from gmp.tracing.traced_workload import Provenance, workload_of, write_masks, write_workload
 from pointnet.classifiers import Classifier
 from pointnet.device_names import device_of
-from pointnet.model import Config, PointNet2, SetAbstraction
+from pointnet.model import PointNet2, SetAbstraction
+from pointnet.network_config import Config
 from pointnet.sparse.sparse_classifier import SparseClassifier
 from sparsim.records import PointMapping, Workload
 

@@ -12,7 +12,7 @@ from pointnet.data import Dataset
 from pointnet.study.number_texts import interval, percent, signed
 from pointnet.study.pruning_comparison import CONTROL, Row
 from pointnet.trace_clouds import variant
-from pointnet.training.train import load_model
+from pointnet.training.stored_weights import load_model
 from sparsim.report import figure_style as style
 from sparsim.report.tables import Table
 from sparsim.report.web_page import render

@@ -18,7 +18,7 @@ from gmp.targets import PRUNABLE
 from pointnet.classifiers import Classifier
 from pointnet.data import Augmentation, Dataset
 from pointnet.errors import ConfigError
-from pointnet.model import Config
+from pointnet.network_config import Config
 from pointnet.study.compared_methods import METHODS, Start
 from pointnet.training import checkpoint
 from pointnet.training.accuracy import Score, score

@@ -15,7 +15,8 @@ from pointnet.trace_clouds import write_trace
 from pointnet.training import checkpoint
 from pointnet.training.run_training import run_training
 from pointnet.training.settings import Settings
-from pointnet.training.train import Training, load_model
+from pointnet.training.stored_weights import load_model
+from pointnet.training.train import Training
 from sparsim.cache import digest_of
 from sparsim.files.sparsim_yaml import load_text
 from sparsim.records import Layer

@@ -36,7 +36,8 @@ from pointnet.training.layer_pruning import batches_with_groupings
 from pointnet.training.narrowed_checkpoint import save_narrowed
 from pointnet.training.pruning_options import channel_groups_of
 from pointnet.training.settings import AUGMENTATIONS, Settings
-from pointnet.training.train import check_free, load_model
+from pointnet.training.stored_weights import load_model
+from pointnet.training.train import check_free
 from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.reading import read_text
 from sparsim.report.tables import Table

@@ -9,7 +9,8 @@ import gmp
 from gmp.channels import Narrowed
 from pointnet.training import checkpoint
 from pointnet.training.pruning_options import channel_groups_of
-from pointnet.training.train import check_free, load_model
+from pointnet.training.stored_weights import load_model
+from pointnet.training.train import check_free
 
 
 def write_narrowed(path: Path, folder: Path) -> Narrowed:

@@ -17,7 +17,8 @@ import gmp
 from gmp import nonzeros
 from gmp.energy import EnergyMonitor
 from gmp.errors import PruningError
-from pointnet.model import Config, PointNet2, Scale, Stage
+from pointnet.model import PointNet2
+from pointnet.network_config import Config, Scale, Stage
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,8 @@ from gmp.energy import EnergyMonitor, EnergyScore
 from gmp.errors import PruningError
 from gmp.tracing.trace import trace
 from gmp.tracing.traced_workload import workload_of
-from pointnet.model import Config, PointNet2, Scale, Stage
+from pointnet.model import PointNet2
+from pointnet.network_config import Config, Scale, Stage
 from sparsim.hardware import Costs, Slopes
 
 X = torch.randn(4, 12, generator=torch.Generator().manual_seed(0))

@@ -19,7 +19,8 @@ from pointnet.data.shapes import shapes
 from pointnet.errors import CheckpointError
 from pointnet.training import checkpoint
 from pointnet.training.settings import Settings
-from pointnet.training.train import Training, load_model, load_weights
+from pointnet.training.stored_weights import load_model, load_weights
+from pointnet.training.train import Training
 
 SETTINGS = Settings(points=64, batch=20, epochs=2, lr=0.01)
 State = dict[str, Any]

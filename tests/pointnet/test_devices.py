@@ -14,7 +14,8 @@ from pointnet.cli import cli
 from pointnet.data import Dataset, shapes
 from pointnet.device_names import device_called
 from pointnet.errors import ConfigError
-from pointnet.model import PointNet2, preset
+from pointnet.model import PointNet2
+from pointnet.network_config import preset
 from pointnet.training.accuracy import score
 from pointnet.training.settings import Pruning, Settings
 from pointnet.training.train import Training

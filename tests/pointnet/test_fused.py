@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pointnet.errors import PointnetError
-from pointnet.model import Config, PointNet2, Scale, SharedMLP, Stage
+from pointnet.model import PointNet2, SharedMLP
+from pointnet.network_config import Config, Scale, Stage
 from pointnet.ops import fused_mlp
 from pointnet.ops.sampling import gather
 

@@ -11,7 +11,8 @@ from support.named import names
 
 from gmp import recalibrate_batch_norm
 from pointnet.errors import ConfigError
-from pointnet.model import PRESETS, Config, PointNet2, Scale, SharedMLP, Stage, preset
+from pointnet.model import PointNet2, SharedMLP
+from pointnet.network_config import PRESETS, Config, Scale, Stage, preset
 
 TINY = Config(
     stages=(Stage(16, (Scale(0.4, 8, (8, 8)),)), Stage(4, (Scale(0.8, 8, (8, 16)),))),

@@ -19,7 +19,8 @@ from pointnet.training import checkpoint
 from pointnet.training.accuracy import score
 from pointnet.training.narrowed_checkpoint import write_narrowed
 from pointnet.training.settings import Pruning, Settings
-from pointnet.training.train import Training, load_model
+from pointnet.training.stored_weights import load_model
+from pointnet.training.train import Training
 
 CHANNELS = Pruning(sparsity=0.5, end=1.5, pattern="channels")
 SETTINGS = Settings(points=64, batch=20, epochs=2, lr=0.01, pruning=CHANNELS)

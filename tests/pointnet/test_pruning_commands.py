@@ -14,7 +14,7 @@ import torch
 from pointnet import cli
 from pointnet.data import shapes, write_pack
 from pointnet.training import checkpoint
-from pointnet.training.train import load_model
+from pointnet.training.stored_weights import load_model
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from gmp.recipes.recipe import load_recipe
-from pointnet.model import PointNet2, preset
+from pointnet.model import PointNet2
+from pointnet.network_config import preset
 
 RECIPE = resources.files("pointnet") / "recipes" / "study.yaml"
 STEPS = 4

@@ -15,7 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gmp.tracing.trace import trace
 from gmp.tracing.traced_workload import workload_of, write_masks
-from pointnet.model import PointNet2, preset
+from pointnet.model import PointNet2
+from pointnet.network_config import preset
 from pointnet.original.published_runs import mapping_of
 from sparsim.files.sparsim_yaml import dump, load_accelerator, load_documents, load_text, load_workload
 from sparsim.model.evaluate import evaluate

@@ -19,7 +19,8 @@ from pointnet.training import train as training_module
 from pointnet.training.accuracy import Score, score
 from pointnet.training.batches import Batches
 from pointnet.training.settings import Pruning, Settings
-from pointnet.training.train import Training, load_model, train
+from pointnet.training.stored_weights import load_model
+from pointnet.training.train import Training, train
 
 SETTINGS = Settings(points=64, epochs=2, batch=16, augmentation="strong", threads=1)
 PRUNED = msgspec.structs.replace(SETTINGS, pruning=Pruning(sparsity=0.8, end=1.5, every=0.25))

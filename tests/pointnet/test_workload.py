@@ -22,7 +22,8 @@ from gmp.errors import TraceError
 from gmp.tracing.trace import Trace, trace
 from gmp.tracing.traced_workload import workload_of
 from pointnet.data import Clouds, load_data
-from pointnet.model import PointNet2, Scale, Stage, preset
+from pointnet.model import PointNet2
+from pointnet.network_config import Scale, Stage, preset
 from pointnet.original.published_runs import runs
 from pointnet.trace_clouds import write_trace
 from sparsim.cli.main import cli as sparsim_cli

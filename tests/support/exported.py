@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pointnet.model import Config, PointNet2, Scale, Stage
+from pointnet.model import PointNet2
+from pointnet.network_config import Config, Scale, Stage
 
 
 class Convolutions(nn.Module):

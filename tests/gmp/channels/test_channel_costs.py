@@ -18,7 +18,8 @@ from gmp.energy import hardware_cost
 from gmp.errors import PruningError
 from gmp.tracing.trace import trace
 from gmp.tracing.traced_workload import workload_of
-from pointnet.model import PointNet2, preset
+from pointnet.model import PointNet2
+from pointnet.network_config import preset
 from sparsim.hardware import load_hardware
 
 PICTURES = torch.randn(2, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

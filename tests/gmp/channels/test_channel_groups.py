@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from gmp.channels import ChannelGroup, channel_groups, narrow
 from gmp.errors import PruningError, TraceError
-from pointnet.model import PointNet2, preset
+from pointnet.model import PointNet2
+from pointnet.network_config import preset
 
 PICTURE = torch.linspace(-1, 1, 3 * 64, dtype=torch.float64).reshape(1, 3, 8, 8)
 

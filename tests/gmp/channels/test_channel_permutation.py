@@ -12,7 +12,8 @@ from torch import Tensor, nn
 import gmp
 from gmp.channels import channel_groups, permute_channels
 from gmp.errors import PruningError
-from pointnet.model import Config, PointNet2, Scale, Stage
+from pointnet.model import PointNet2
+from pointnet.network_config import Config, Scale, Stage
 
 PICTURES = torch.randn(2, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 

@@ -22,7 +22,8 @@ from gmp.channels.removed_channels import masks_of
 from gmp.errors import PruningError, PruningWarning
 from gmp.tracing.trace import trace
 from gmp.tracing.traced_workload import workload_of
-from pointnet.model import Config, PointNet2, Scale, Stage
+from pointnet.model import PointNet2
+from pointnet.network_config import Config, Scale, Stage
 from sparsim.hardware import load_hardware
 
 ROOT = Path(__file__).parents[3]
@@ -228,7 +229,8 @@ def test_a_fresh_process_loads_it_without_pickled_classes(tmp_path: Path) -> Non
     config = repr(model.config)
     code = f"""
 import torch
-from pointnet.model import Config, PointNet2, Scale, Stage
+from pointnet.model import PointNet2
+from pointnet.network_config import Config, Scale, Stage
 from gmp.channels import rebuild
 saved = torch.load("net.pt", weights_only=True)
 model = rebuild(PointNet2({config}).double().eval(), saved["spec"])

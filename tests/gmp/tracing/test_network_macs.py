@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from gmp.example_batches import batches_of
 from gmp.tracing.trace import trace
-from pointnet.model import PRESETS, PointNet2
+from pointnet.model import PointNet2
+from pointnet.network_config import PRESETS
 
 IMAGES = torch.randn(2, 3, 32, 32)
 TOKENS = torch.randint(3, 50, (2, 12))

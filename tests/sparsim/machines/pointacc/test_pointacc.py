@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from support.sparse_clouds import random_cloud, shell
 
-from pointnet.model import Config, Scale, Stage
+from pointnet.network_config import Config, Scale, Stage
 from pointnet.ops.coordinates import Coordinates
 from pointnet.ops.kernel_maps import Kernel, kernel_map
 from pointnet.trace_clouds import with_point_mappings
