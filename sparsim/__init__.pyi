@@ -38,6 +38,9 @@ from .mapper.search_result import (
     Certificate as Certificate,
     SearchResult as SearchResult,
 )
+from .mapper.uneven_tiles import (
+    with_uneven_tiles as with_uneven_tiles,
+)
 from .model.evaluate import (
     evaluate as evaluate,
     evaluate_batch as evaluate_batch,

@@ -14,6 +14,7 @@ from sparsim.mapper.kernels.shortest_paths import CHANCE, MOST, STORED
 from sparsim.mapper.kernels.tile_chains import INNER, LEGACY, LIN, MODE, MORE, MORE_SLACK, OUTER, SLACK, UNIT
 from sparsim.mapper.tile_prices import Mask, Prices, Rule, TileTables
 from sparsim.mapper.tile_sizes import Tiles
+from sparsim.mapper.uneven_tiles import memories
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import BoundPack, ChainPack, ChainWork, Ints, Reals
 from sparsim.model.lower import ints, reals
@@ -52,9 +53,10 @@ def access_price(low: SearchArrays, level: int) -> Price:
 
 
 def cycle_prices(low: SearchArrays) -> list[Price]:
-    """Return a price for every bandwidth limit, in cycles of one instance of the level."""
+    """Return a price for every bandwidth limit, in cycles of one instance of the memory."""
     prices = []
-    for s, limit in enumerate(low.arch.limit):
+    for memory in memories(low.arch.support[:, packs.SHARES]):
+        limit = low.arch.limit[memory.start]
         for field, actions in (
             (packs.READ_BW, [packs.READ]),
             (packs.WRITE_BW, [packs.FILL, packs.UPDATE]),
@@ -62,8 +64,9 @@ def cycle_prices(low: SearchArrays) -> list[Price]:
         ):
             if limit[field] > 0:
                 access, metadata = reals(len(low.arch.limit), 3, 3), reals(len(low.arch.limit), 3)
-                access[s, : packs.SKIPPED, actions] = 1.0 / limit[field]
-                metadata[s, actions] = 1.0 / limit[field]
+                for level in memory:
+                    access[level, : packs.SKIPPED, actions] = 1.0 / limit[field]
+                    metadata[level, actions] = 1.0 / limit[field]
                 ones = np.ones(len(access), np.int64)
                 width = np.ascontiguousarray(low.arch.width[:, packs.WORD_BITS])
                 prices.append(Price(access, metadata, width, ones, ones, words=True))
@@ -76,6 +79,7 @@ class Choice(NamedTuple):
     number: int  # row of `Space.keep`
     keep: Ints  # (S,)
     allowed: Mask  # (S, D, W)
+    span: Ints  # (S, D, 2) least and most words that tiles take
     is_whole: bool = True  # whether it is one of those from which a search starts
 
     def split(self, s: int, v: int, sizes: Mask) -> tuple[Choice, Choice]:
@@ -84,6 +88,10 @@ class Choice(NamedTuple):
         some[s, v] &= sizes
         others[s, v] &= ~sizes
         return self._replace(allowed=some, is_whole=False), self._replace(allowed=others, is_whole=False)
+
+    def within(self, span: Ints) -> Choice:
+        """Return the choice with tiles that take no more and no fewer words."""
+        return self._replace(span=span, is_whole=False)
 
 
 class Chains:
@@ -109,7 +117,8 @@ class Chains:
         """
         found = []
         for number, keep in enumerate(self.low.space.keep):
-            choices = [Choice(number, keep, np.ones((len(keep), *self.tiles.size.shape), bool))]
+            allowed = np.ones((len(keep), *self.tiles.size.shape), bool)
+            choices = [Choice(number, keep, allowed, _span(len(keep), len(self.tiles.size)))]
             for (s, v), table in {} if self._exact else self.tables(choices[0]).tables.items():
                 limited = self.low.arch.limit[s, packs.SIZE] >= 0
                 if table is not None and limited and (table.inner >= 0).any():
@@ -130,7 +139,7 @@ class Chains:
         key = choice.number, id(price)
         if key not in self._made:
             self._made[key] = price, self._fixed_part(choice, price)
-        chain = self._made[key][1]
+        chain = self._made[key][1]._replace(span=choice.span)
         if self._exact:
             return chain
         prices = [
@@ -156,6 +165,8 @@ class Chains:
         divisor = _padded(parts)
         exact = self._exact
         room = np.stack([arch.limit[:, packs.MIN_WORDS], arch.limit[:, packs.SIZE]], axis=1)
+        shared = arch.support[:, packs.SHARES] == 1
+        room[shared | np.append(shared[1:], False), 0] = 0  # other levels of the memory may fill it
         if not exact:
             room[:, 0] = 0
         tiled, looped = _tiled(low, dims, divisor)
@@ -168,7 +179,8 @@ class Chains:
             distinct=distinct_dims(layer), flags=np.ascontiguousarray(low.space.flags),
             size=self.tiles.size, sizes=self.tiles.number,
             share=_shares(low, self._bound, self.tiles, keep, price), stored=_stored(low, self.tiles, keep),
-            bits=reals(*len_of(keep, self.tiles), 1), allowed=ints(1, 1, 1), row=reals(1, 1, 1, 1, UNIT),
+            bits=reals(*len_of(keep, self.tiles), 1), allowed=ints(1, 1, 1), span=choice.span,
+            row=reals(1, 1, 1, 1, UNIT),
             rule=rule, outcome=outcome, coded=np.ascontiguousarray(low.policy.format[..., packs.HAS_FORMAT]),
             rank_bits=np.ascontiguousarray(rank_bits, np.float64), metadata_price=price.metadata,
             metadata_width=price.metadata_width,
@@ -181,6 +193,11 @@ class Chains:
 def len_of(keep: Ints, tiles: Tiles) -> tuple[int, int]:
     """Return the numbers of levels and dataspaces."""
     return len(keep), len(tiles.size)
+
+
+def _span(n_levels: int, n_data: int) -> Ints:
+    """Return any number of words for every tile."""
+    return np.tile(np.array([0, np.iinfo(np.int64).max]), (n_levels, n_data, 1))
 
 
 def _fill_rules(rules: dict[int, Rule | None], rule: Reals, outcome: Ints) -> None:

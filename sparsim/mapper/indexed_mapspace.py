@@ -14,6 +14,7 @@ import numpy as np
 from sparsim.errors import EmptyMapspaceError, SpecError
 from sparsim.mapper.factor_limits import Limit, blame, combined, limits_of
 from sparsim.mapper.factorisations import count_factorisations, factorisations
+from sparsim.mapper.uneven_tiles import keeps_of_memories
 from sparsim.model.arrays import Ints
 from sparsim.model.consistency import check_mapspace
 from sparsim.model.lower import lower_arch, lower_layer
@@ -252,6 +253,9 @@ def _keep(arch: Architecture, shape: Shape, mapspace: Mapspace, seed: int) -> tu
                 f"dataspace '{name}' is bypassed at all levels, but at least one must keep it",
                 constraint=f"bypass of {name}",
             )
+    if any(level.memory for level in arch.storage):
+        choices = keeps_of_memories(arch, names, levels)
+        return choices, len(choices)
     free = [
         (v, s)
         for v, name in enumerate(names)

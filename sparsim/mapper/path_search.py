@@ -16,7 +16,19 @@ from sparsim.mapper.factorisations import divisors
 from sparsim.mapper.kernels.shortest_paths import least_costs
 from sparsim.mapper.kernels.tile_chains import FILLED, LIN, LINEAR, MODE, SERVED
 from sparsim.mapper.tile_sizes import Tiles
-from sparsim.model.arrays import FILL, READ, UPDATE, BoundPack, ChainPack, ChainWork, Ints, Reals
+from sparsim.mapper.uneven_tiles import memories, share_room
+from sparsim.model.arrays import (
+    FILL,
+    MOST,
+    READ,
+    SHARES,
+    UPDATE,
+    BoundPack,
+    ChainPack,
+    ChainWork,
+    Ints,
+    Reals,
+)
 from sparsim.model.lower import ints, reals
 
 STEPS_PER_US = 25.0  # approximate number of states per microsecond
@@ -46,6 +58,7 @@ class Paths:
         self.full = spread[first]  # (n, S, R)
         self.spread = np.ascontiguousarray(merged[first])  # (n, S, G)
         self.chains = Chains(low, bound, dims, tiles)
+        self.memories = memories(low.arch.support[:, SHARES])
         self.cycle_prices = cycle_prices(low)
         self.choices = self.chains.choices()
         n_data = len(low.layer.words)
@@ -220,7 +233,7 @@ class Branches:
         return loops
 
     def _split(self, node: _Node) -> None:
-        """Split a choice whose path costs more as a mapping than as a path."""
+        """Split a choice whose path fits no mapping, or costs more as a mapping than as a path."""
         if self.rescale is not None and node.spread not in self._rescaled:
             self._rescaled.add(node.spread)
             before = float(self._scale[node.spread])
@@ -232,7 +245,10 @@ class Branches:
                 return
         chain = self.paths.chains.make(node.choice, self._price)
         loops = self._trace(node, chain)
-        halves = self._halves(node, chain, self._extents(node, loops))
+        extents = self._extents(node, loops)
+        halves = self._roomier(node, chain, extents)
+        if halves is None:
+            halves = self._halves(node, chain, extents)
         self._split_up += len(halves) > 0
         for half in halves:
             child = node._replace(number=next(self._number), choice=half, searched=False)
@@ -253,6 +269,27 @@ class Branches:
         for level, dim, bound in loops.tolist():
             factor[level, dim] *= bound
         return np.cumprod(factor, axis=0)
+
+    def _roomier(self, node: _Node, chain: ChainPack, extents: Ints) -> tuple[Choice, ...] | None:
+        """Return choices of which none has the tiles of the path, if these do not fit a memory together."""
+        for memory in self.paths.memories:
+            taken = {
+                (s, v): self._taken(chain, s, v, extents[s])
+                for s in memory
+                for v in range(len(chain.size))
+                if node.choice.keep[s] >> v & 1
+            }
+            room = int(chain.room[memory.start, MOST])
+            if len(memory) > 1 and 0 <= room < sum(taken.values()):
+                return tuple(map(node.choice.within, share_room(node.choice.span, taken, room)))
+        return None
+
+    def _taken(self, chain: ChainPack, s: int, v: int, extent: Ints) -> int:
+        """Return the least words that the tile of a path takes, as `fits` counts them."""
+        words = _words(self.paths.dims, v, extent)
+        if chain.exact[0]:
+            return words
+        return int(chain.stored[s, v, np.searchsorted(chain.size[v, : chain.sizes[v]], words)])
 
     def _halves(self, node: _Node, chain: ChainPack, extents: Ints) -> tuple[Choice, ...]:
         """Return the choice with tiles like those of the path, and with others, where their size matters."""

@@ -44,7 +44,7 @@ LEAST, MOST = 0, 1  # ends of a range
 TILING_LEVEL, IS_SPATIAL = 0, 1
 WORD_BITS, BLOCK, CLUSTER, METADATA_WIDTH, METADATA_WORD = 0, 1, 2, 3, 4
 SIZE, METADATA_BITS, MIN_WORDS, READ_BW, WRITE_BW, SHARED_BW = 0, 1, 2, 3, 4, 5
-CAN_COMPRESS, CAN_DECOMPRESS, CAN_REDUCE, DISTRIBUTES = 0, 1, 2, 3
+CAN_COMPRESS, CAN_DECOMPRESS, CAN_REDUCE, DISTRIBUTES, SHARES = 0, 1, 2, 3, 4
 N_LEVEL, N_KIND, N_DIRECTION = 0, 1, 2
 HOP_PJ, ROUTER_PJ, INGRESS_PJ, ADDER_PJ = 0, 1, 2, 3
 T_NETWORK, T_DATASPACE, T_RECEIVERS, T_PJ = 0, 1, 2, 3
@@ -129,7 +129,8 @@ class ArchPack(NamedTuple):
     mesh: Ints  # (H, 3) X, Y, instances
     width: Ints  # (S, 5) word bits, block, cluster, metadata width, default metadata word bits
     limit: Reals  # (S, 6) words, metadata bits, least words, read/write/shared words per cycle; UNLIMITED
-    support: Ints  # (S, 4) compression, decompression, reduction, distributed multicast below
+    support: Ints  # (S, 5) compression, decompression, reduction, distributed multicast below; shares the
+    # memory of the next level inside
     energy: Reals  # (S, 20) pJ per vector access
     compute_energy: Reals  # (O,) pJ per operation
     addr_gen: Reals  # (S,) pJ
@@ -381,6 +382,7 @@ class ChainPack(NamedTuple):
     stored: Ints  # (S, D, W) words that a tile takes at least
     bits: Reals  # (S, D, W) metadata bits that it takes at least
     allowed: Ints  # (S, D, W) whether a tile may have the size
+    span: Ints  # (S, D, 2) least and most words that a tile may take
     row: Reals  # (S, D, 2, W + 1, 13 + 2 K) prices of fills by their size, of other accesses by the child's
     rule: Reals  # (S, D, 2) share of accesses that rules of outer levels, of the level leave out
     outcome: Ints  # (S, D) what becomes of the latter

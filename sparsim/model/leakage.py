@@ -59,11 +59,16 @@ def _leakage(accelerator: Accelerator) -> Leakage | None:
 
 
 def used_instances(arch: ArchPack, mappings: MappingPack) -> Ints:
-    """(mappings, levels): the instances that loops in space use; 0 where a level keeps nothing."""
+    """(mappings, levels): the instances that loops in space use; 0 where a level, and those outside of it in
+    the same memory, keep nothing.
+    """
     factors = mappings.factor.prod(axis=2)
     used = np.zeros((len(factors), len(arch.fan)), np.int64)
     for s in range(used.shape[1]):
         outside = (arch.tiling[:, 0] > s) & (arch.tiling[:, 1] == 1)
         used[:, s] = factors[:, outside].prod(axis=1)
-    used[mappings.flags[:, :, packs.KEEP] == 0] = 0
+    keep = mappings.flags[:, :, packs.KEEP].copy()
+    for s in np.flatnonzero(arch.support[:, packs.SHARES])[::-1]:
+        keep[:, s - 1] |= keep[:, s]
+    used[keep == 0] = 0
     return used

@@ -102,10 +102,10 @@ def _limits(level: Storage) -> tuple[float, ...]:
     )
 
 
-def _support(level: Storage) -> tuple[bool, bool, bool, bool]:
+def _support(level: Storage) -> tuple[bool, bool, bool, bool, bool]:
     reduces = level.technology != "DRAM" if level.reduction_supported is None else level.reduction_supported
     coded = bool(level.compression_supported), bool(level.decompression_supported)
-    return *coded, bool(reduces), level.network.distributes
+    return *coded, bool(reduces), level.network.distributes, bool(level.memory)
 
 
 Sizes = tuple[int, int, int]  # dims, coordinates per dataspace, terms: what lowered layers are padded to

@@ -283,6 +283,10 @@ class Storage(Record, frozen=True, kw_only=True):
         The level with whose unused instances the leakage of this level is switched off.
     network : Network, default Network()
         The network to the next level inside; by default one that costs nothing.
+    memory : str, default ""
+        The level further inside in whose memory this level lies; by default it is a memory of its own. Levels
+        of one memory share its size, its bandwidth, its area and its leakage, so that tensors may have tiles
+        at different places of the loop nest in one memory.
 
     Raises
     ------
@@ -320,6 +324,7 @@ class Storage(Record, frozen=True, kw_only=True):
     cluster_area_um2: float | None = None
     power_gated_at: str = ""
     network: Network = Network()
+    memory: str = ""
 
     def __post_init__(self) -> None:
         where = f"storage {self.name}"
@@ -420,7 +425,7 @@ class Architecture(Record, frozen=True, kw_only=True):
     ------
     SpecError
         If there is no storage level, if two levels or two networks have the same name, if a mesh or cluster
-        does not fit, or if `power_gated_at` names a level further inside.
+        does not fit, if `power_gated_at` names a level further inside, or if levels of one memory differ.
 
     Examples
     --------
@@ -472,6 +477,30 @@ class Architecture(Record, frozen=True, kw_only=True):
                     f"instances must be a multiple of cluster_size {level.cluster_size}, got {x * y}",
                     path=f"storage {level.name}",
                 )
+        self._check_memories()
+
+    def _check_memories(self) -> None:
+        """Refuse levels of one memory that are no neighbours, or whose memories differ."""
+        for i, level in enumerate(self.storage):
+            if not level.memory:
+                continue
+            where, inner = f"storage {level.name}", self.storage[i + 1 :][:1]
+            if not inner or level.memory != (inner[0].memory or inner[0].name):
+                raise SpecError(
+                    "memory must name the next level inside, or its memory", path=where,
+                    hint=near(level.memory, [one.memory or one.name for one in inner]),
+                )  # fmt: skip
+            if inner[0].mesh != (1, 1):
+                raise SpecError(
+                    f"a fan-out to '{inner[0].name}' cannot lie inside of the memory '{level.memory}'",
+                    path=where,
+                )
+            for field in level.__struct_fields__:
+                differs = getattr(level, field) != getattr(inner[0], field)
+                if differs and field not in ("name", "mesh", "network", "memory"):
+                    raise SpecError(
+                        f"'{field}' differs from that of '{inner[0].name}' in one memory", path=where
+                    )
 
     def total_mesh(self, index: int) -> tuple[int, int]:
         """Return the mesh of all instances of a level together.

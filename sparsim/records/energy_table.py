@@ -155,6 +155,7 @@ TABLE, ESTIMATED = "energy table", "estimated from components"
 BUILT_IN = "built in"  # the rule of thumb of model 4.4
 ARCHITECTURE = "architecture"  # given in the record of the level
 NOT_GIVEN = "not given"  # taken as 0
+IN_MEMORY = "in the memory of another level"  # which has the area
 
 
 class Priced(NamedTuple):
@@ -196,7 +197,10 @@ def resolve_energy(arch: Architecture, table: EnergyTable | None) -> ResolvedEne
     compute = _compute_energies(arch.compute, table)
     given = [None if level.cluster_area_um2 is None else level.cluster_area_um2 / level.cluster_size
              for level in arch.storage]  # fmt: skip
-    areas = [_area(level.name, one, table) for level, one in zip(arch.storage, given, strict=True)]
+    areas = [
+        (0.0, IN_MEMORY) if level.memory else _area(level.name, one, table)
+        for level, one in zip(arch.storage, given, strict=True)
+    ]
     compute_area = _area(arch.compute.name, arch.compute.area_um2 or None, table)
     wire = float32(table.wire_pj_per_bit_mm or 0.0) if table else 0.0
     return ResolvedEnergy(
@@ -210,7 +214,7 @@ def resolve_energy(arch: Architecture, table: EnergyTable | None) -> ResolvedEne
         compute_sources=compute.sources,
         area_sources=tuple(source for _, source in areas),
         compute_area_source=compute_area[1],
-        leakage=tuple(leak_of(level.name, table) for level in arch.storage),
+        leakage=tuple(0.0 if level.memory else leak_of(level.name, table) for level in arch.storage),
     )
 
 

@@ -104,8 +104,8 @@ def dump_document(document: Document) -> str:
 def to_documents(accelerator: Accelerator, layer: Layer, mapping: Mapping | None) -> dict[str, Any]:
     """Plain documents by top-level key; without a mapping, a policy or energies their keys are absent.
 
-    Raises SpecError for dims with names of more than one character, padded and imperfect dims, and densities
-    of actual data, which Timeloop does not know.
+    Raises SpecError for dims with names of more than one character, padded and imperfect dims, levels of one
+    memory, and densities of actual data, which Timeloop does not know.
     """
     arch, policy, energy = accelerator.architecture, accelerator.policy, energy_table(accelerator)
     documents: dict[str, Any] = {
@@ -145,6 +145,8 @@ def _mesh(mesh: tuple[int, int]) -> Document:
 
 
 def _storage(level: Storage, mesh: tuple[int, int]) -> Document:
+    if level.memory:
+        raise SpecError(f"Timeloop's levels share no memory, but '{level.name}' lies in '{level.memory}'")
     network = level.network
     attributes = _mesh(mesh) | _given(
         word_bits=level.word_bits,

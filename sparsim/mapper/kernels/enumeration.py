@@ -185,19 +185,22 @@ def too_many_loops(arch, space, factor):
 
 @kernel
 def fits_levels(arch, layer, density, policy, bound, keep, tile, complete):
-    """Return whether the data of tiles fit all levels that keep them (model 13.2), and whether `complete`
+    """Return whether the data of tiles fit all memories that keep them (model 13.2), and whether `complete`
     ones fill the required minimum.
     """
+    words, last = 0, tile.shape[0] - 1
     for s in range(tile.shape[0]):
         if arch.limit[s, k.SIZE] < 0.0:
             continue
-        words = 0
+        if not arch.support[s, k.SHARES]:
+            words = 0
         for v in range(tile.shape[1]):
             if keep[s] >> v & 1:
                 words += stored_words(layer, density, policy, bound, v, s, tile[s, v])
         if words > arch.limit[s, k.SIZE]:
             return False
-        if complete and bound.switch[EXACT] and words < arch.limit[s, k.MIN_WORDS]:
+        is_whole = s == last or not arch.support[s + 1, k.SHARES]
+        if is_whole and complete and bound.switch[EXACT] and words < arch.limit[s, k.MIN_WORDS]:
             return False
     return True
 

@@ -316,9 +316,12 @@ def _access_energy(arch, w, s, exact, reads, fills, updates, drains):
 
 @kernel
 def _bandwidth(arch, w, cycles):
-    """Return the larger of `cycles` and the cycles that levels need for the words moved."""
+    """Return the larger of `cycles` and the cycles that memories need for the words moved."""
+    read, write = 0.0, 0.0
     for s in range(w.moved.shape[0]):
-        read, write = w.moved[s, 0], w.moved[s, 1]
+        if not arch.support[s, k.SHARES]:
+            read, write = 0.0, 0.0
+        read, write = read + w.moved[s, 0], write + w.moved[s, 1]
         need = 0.0
         if arch.limit[s, k.READ_BW] > 0.0:
             need = max(need, read / arch.limit[s, k.READ_BW])

@@ -282,7 +282,10 @@ def fits(layer, chain, keep, w, s):
             i = _place(chain, v, tile)
             if not chain.exact[0] and not chain.allowed[s, v, i]:
                 return False
-            words += tile if chain.exact[0] else chain.stored[s, v, i]
+            taken = tile if chain.exact[0] else chain.stored[s, v, i]
+            if taken < chain.span[s, v, k.LEAST] or taken > chain.span[s, v, k.MOST]:
+                return False
+            words += taken
             bits += chain.bits[s, v, i]
     return chain.room[s, k.MOST] < 0 or (
         chain.room[s, k.LEAST] <= words <= chain.room[s, k.MOST] and bits <= chain.bit_room[s]

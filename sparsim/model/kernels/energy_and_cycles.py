@@ -10,14 +10,18 @@ from sparsim.model.kernels.jit import kernel
 
 @kernel
 def check_capacity(arch, policy, nest, sparse):
-    """Whether every level holds its tiles and has the instances that the mapping uses (model 12.4, 13.2)."""
+    """Whether every memory holds the tiles of its levels, and has the instances that the mapping uses (model
+    12.4, 13.2).
+    """
     kept, capacity, form, limit = nest.kept, sparse.capacity, policy.format, arch.limit
     space, avg, mesh = sparse.space, sparse.avg, arch.mesh
     n_levels, n_data = kept.shape[0], kept.shape[1]
+    words, bits = 0.0, 0.0
     for s in range(n_levels):
         if limit[s, k.SIZE] < 0.0:
             continue
-        words, bits = 0.0, 0.0
+        if not arch.support[s, k.SHARES]:
+            words, bits = 0.0, 0.0
         for v in range(n_data):
             if kept[s, v]:
                 words += capacity[s, v]
@@ -30,7 +34,7 @@ def check_capacity(arch, policy, nest, sparse):
         if bits > limit[s, k.METADATA_BITS]:
             nest.info[2], nest.info[3] = bits, limit[s, k.METADATA_BITS]
             return k.BAD_METADATA_CAPACITY
-        if words < limit[s, k.MIN_WORDS]:
+        if words < limit[s, k.MIN_WORDS] and not (s + 1 < n_levels and arch.support[s + 1, k.SHARES]):
             nest.info[3] = limit[s, k.MIN_WORDS]
             return k.BAD_UTILIZATION
     for h in range(n_levels + 1):
@@ -171,7 +175,8 @@ def level_accesses(nest, sparse, s):
 def level_cycles(arch, nest, sparse, cost):
     """Cycles of the computes and of every level under its bandwidth limits (model 12.4, 14.3).
 
-    A level's demand is that of its tensors' words per instance, on average over the utilised ones.
+    A level's demand is that of its tensors' words per instance, on average over the utilised ones, and of the
+    levels inside that share its memory.
     """
     kept, space, avg, words, limit = nest.kept, sparse.space, sparse.avg, cost.words, arch.limit
     n_levels, n_data = kept.shape[0], kept.shape[1]
@@ -183,12 +188,14 @@ def level_cycles(arch, nest, sparse, cost):
         compute_cycles = int(math.ceil(busy / sparse.compute_avg[0]))
     cost.cycles[0] = compute_cycles
     at_least = max(compute_cycles, 1)  # moving words takes time even if nothing is left to compute
+    read, write = 0.0, 0.0
     for s in range(n_levels):
         slowdown = 1.0
         limited = limit[s, k.READ_BW] >= 0.0 or limit[s, k.WRITE_BW] >= 0.0 or limit[s, k.SHARED_BW] >= 0.0
         if limited:
             word_bits = float(arch.width[s, k.WORD_BITS])
-            read, write = 0.0, 0.0
+            if not arch.support[s, k.SHARES]:
+                read, write = 0.0, 0.0
             for v in range(n_data):
                 if kept[s, v] and avg[s + 1, v] > 0.0:
                     spread = space[s + 1, v, k.X] * space[s + 1, v, k.Y] / avg[s + 1, v]
