@@ -5,6 +5,7 @@ Its modules:
     study             what a sweep asks for             study_files        studies from YAML
     axes              values of axes, points            expressions        filters, limits and derived values
     record_paths      fields of records by path         design_space       from a point to hardware
+    design_records    records of one design             design_space_loading  from a study to its space
     point_evaluation  what a point costs                sweep_row          the result of a point
     samplers          which points                      point_list         the points that were asked for
     point_sequences   random and quasi-random ones      optuna_sampler     those of NSGA-II and TPE

@@ -1,6 +1,7 @@
 # The public names and where they live: read by sparsim/sweep/__init__.py and by type checkers.
 
-from .design_space import DesignSpace as DesignSpace, load_design_space as load_design_space
+from .design_space import DesignSpace as DesignSpace
+from .design_space_loading import load_design_space as load_design_space
 from .pareto import non_dominated as non_dominated
 from .point_evaluation import PointEvaluator as PointEvaluator
 from .results import SweepResult as SweepResult

@@ -11,7 +11,9 @@ from sparsim.fileio.writing import write_text
 from sparsim.files.sparsim_yaml import dump
 from sparsim.files.timeloop.write_documents import write_documents
 from sparsim.records import Workload
-from sparsim.sweep.design_space import DesignSpace, build_accelerator, load_design_space
+from sparsim.sweep.design_records import build_accelerator
+from sparsim.sweep.design_space import DesignSpace
+from sparsim.sweep.design_space_loading import load_design_space
 from sparsim.sweep.point_evaluation import PointEvaluator
 from sparsim.sweep.record_paths import ROOTS
 from sparsim.sweep.results import STUDY, SweepResult

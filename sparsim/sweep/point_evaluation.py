@@ -18,7 +18,8 @@ from sparsim.hardware.interface import UM2_PER_MM2
 from sparsim.hardware.layer_costs import PJ_PER_UJ
 from sparsim.model.frozen import Frozen, level_names
 from sparsim.records import Accelerator, Layer, Mapping, Mapspace, edp_j_cycles, macs
-from sparsim.sweep.design_space import DesignSpace, build_accelerator, build_hardware
+from sparsim.sweep.design_records import build_accelerator, build_hardware
+from sparsim.sweep.design_space import DesignSpace
 from sparsim.sweep.networks import LoadedNetwork
 from sparsim.sweep.record_paths import Holder
 from sparsim.sweep.sweep_row import Point, Row

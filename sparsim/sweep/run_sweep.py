@@ -10,7 +10,8 @@ import numpy as np
 
 from sparsim.errors import SpecError, require
 from sparsim.fileio.writing import write_text
-from sparsim.sweep.design_space import DesignSpace, load_design_space
+from sparsim.sweep.design_space import DesignSpace
+from sparsim.sweep.design_space_loading import load_design_space
 from sparsim.sweep.objective_values import Objectives, skipping_is_on
 from sparsim.sweep.point_list import PointList
 from sparsim.sweep.point_states import final_rows

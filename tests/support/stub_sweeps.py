@@ -7,7 +7,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from sparsim.sweep.design_space import DesignSpace, load_design_space
+from sparsim.sweep.design_space import DesignSpace
+from sparsim.sweep.design_space_loading import load_design_space
 from sparsim.sweep.row_store import BOUND
 from sparsim.sweep.run_sweep import run
 from sparsim.sweep.study_files import study_of

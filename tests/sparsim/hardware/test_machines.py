@@ -30,7 +30,7 @@ from sparsim import (
 )
 from sparsim.hardware import ClosedFormMachine
 from sparsim.records.machine_kinds import MACHINE_KINDS
-from sparsim.sweep.design_space import load_design_space
+from sparsim.sweep.design_space_loading import load_design_space
 from sparsim.sweep.objective_values import Objectives
 from sparsim.sweep.point_evaluation import PointEvaluator
 from sparsim.sweep.study_files import load_study

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from sparsim.cli.main import cli
 from sparsim.errors import SparsimError
-from sparsim.sweep.design_space import load_design_space
+from sparsim.sweep.design_space_loading import load_design_space
 from sparsim.sweep.study_files import load_study
 
 NET = {"source": "pointnet2_study_sparse", "layers": ["fc3"]}

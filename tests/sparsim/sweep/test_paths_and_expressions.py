@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from sparsim.errors import SpecError
-from sparsim.sweep.design_space import read_records
+from sparsim.sweep.design_records import read_records
 from sparsim.sweep.expressions import compile_expression
 from sparsim.sweep.record_paths import resolve_field, set_fields
 

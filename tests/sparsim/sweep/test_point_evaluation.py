@@ -17,9 +17,11 @@ from sparsim.estimate.accelerator_energy import resolved_energy
 from sparsim.files.sparsim_yaml import dump
 from sparsim.files.timeloop_files import read_documents
 from sparsim.records import Mapping, Mapspace
-from sparsim.sweep import design_space
+from sparsim.sweep import design_space_loading
 from sparsim.sweep.axes import grid
-from sparsim.sweep.design_space import DesignSpace, load_design_space, read_records
+from sparsim.sweep.design_records import read_records
+from sparsim.sweep.design_space import DesignSpace
+from sparsim.sweep.design_space_loading import load_design_space
 from sparsim.sweep.point_evaluation import PointEvaluator
 from sparsim.sweep.study_files import load_study, study_names, study_of
 
@@ -82,7 +84,7 @@ def test_mapspaces_beside_fixed_mappings_have_no_effect_and_it_is_said(
     study = study_of(FIXED | {"base": "eyeriss_like_onchip", "axes": {"padding": axis}})
     mapspace = {"mapspace": Mapspace()}
     base = read_records("eyeriss_like_onchip") | mapspace
-    monkeypatch.setattr(design_space, "read_records", lambda *_: base)
+    monkeypatch.setattr(design_space_loading, "read_records", lambda *_: base)
     with pytest.warns(SparsimWarning, match=r"axes\.padding"):
         load_design_space(study)
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from sparsim.sweep.axes import grid, grid_size
-from sparsim.sweep.design_space import DesignSpace, load_design_space
+from sparsim.sweep.design_space import DesignSpace
+from sparsim.sweep.design_space_loading import load_design_space
 from sparsim.sweep.point_sequences import point_name
 from sparsim.sweep.samplers import make_sampler
 from sparsim.sweep.study_files import study_of
