@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsim.errors import FormatError, SpecError, near
-from sparsim.files.sparsim_yaml import convert_at
+from sparsim.files.record_conversion import convert_at
 from sparsim.files.yaml_reading import YamlMap, load_yaml
 from sparsim.sweep.study import METRICS, SHORT_NAMES, Study
 
