@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from sparsim.errors import FormatError, SpecError, near
 from sparsim.fileio.reading import read_text
 from sparsim.files.documents import Documents
-from sparsim.files.record_conversion import R, where_in, convert_at
+from sparsim.files.record_conversion import R, convert_at, where_in
 from sparsim.files.swap_axes import swap_axes
 from sparsim.files.yaml_reading import YamlMap, load_yaml, parse_yaml, plain_scalar
 from sparsim.records.accelerator import Accelerator
