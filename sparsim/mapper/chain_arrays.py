@@ -16,7 +16,7 @@ from sparsim.mapper.tile_prices import Mask, Prices, Rule, TileTables
 from sparsim.mapper.tile_sizes import Tiles
 from sparsim.mapper.uneven_tiles import memories
 from sparsim.model import arrays as packs
-from sparsim.model.arrays import BoundPack, ChainPack, ChainWork, Ints, Reals
+from sparsim.model.arrays import BoundPack, ChainPack, ChainWork, Ints, LayerPack, Reals
 from sparsim.model.lower import ints, reals
 
 
@@ -173,11 +173,12 @@ class Chains:
         rule, outcome = reals(*len_of(keep, self.tiles), 2), ints(*len_of(keep, self.tiles))
         if not exact:
             _fill_rules(self.tables(choice).rules, rule, outcome)
+        window, coordinate, coefficient = windows(low, layer)
         rank_bits = low.policy.rank[..., [packs.RANK_METADATA_BITS, packs.RANK_PAYLOAD_BITS]]
         return ChainPack(
             bound=layer.bound, divisor=divisor, prime=_padded(primes), tiled=tiled, looped=looped,
-            distinct=distinct_dims(layer), flags=np.ascontiguousarray(low.space.flags),
-            size=self.tiles.size, sizes=self.tiles.number,
+            distinct=distinct_dims(layer), window=window, coordinate=coordinate, coefficient=coefficient,
+            flags=np.ascontiguousarray(low.space.flags), size=self.tiles.size, sizes=self.tiles.number,
             share=_shares(low, self._bound, self.tiles, keep, price), stored=_stored(low, self.tiles, keep),
             bits=reals(*len_of(keep, self.tiles), 1), allowed=ints(1, 1, 1), span=choice.span,
             row=reals(1, 1, 1, 1, UNIT),
@@ -188,6 +189,26 @@ class Chains:
             room=np.floor(room).astype(np.int64), price=price.access, block=price.block, most=price.most,
             exact=np.array([exact], np.int64), accounting=self._bound.accounting,
         )  # fmt: skip
+
+
+def windows(low: SearchArrays, layer: LayerPack) -> tuple[Ints, Ints, Ints]:
+    """Return (D,) dims that move a coordinate together with others, where deliveries of windows are followed,
+    and (D, R) the coordinate that a dim moves, and by how much.
+    """
+    n_data, n_dims = len(layer.words), len(layer.bound)
+    window, coordinate, coefficient = ints(n_data), ints(n_data, n_dims), ints(n_data, n_dims)
+    for v in range(n_data):
+        seen: list[int] = []
+        for o, (a, b) in enumerate(zip(layer.side[v, :-1], layer.side[v, 1:], strict=True)):
+            terms = [term for term in layer.term[a:b].tolist() if layer.bound[term[packs.TERM_DIM]] > 1]
+            for dim, size, _ in terms:
+                coordinate[v, dim], coefficient[v, dim] = o, size
+                window[v] |= (len(terms) > 1) << dim
+            seen += [dim for dim, _, step in terms if step > 0] + [-1 for *_, step in terms if step <= 0]
+        simple = len(set(seen)) == len(seen) and -1 not in seen
+        if not simple or layer.read_write[v] or layer.cut[0] or low.accounting == packs.TIMELOOP_4:
+            window[v] = 0
+    return window, coordinate, coefficient
 
 
 def len_of(keep: Ints, tiles: Tiles) -> tuple[int, int]:
@@ -280,15 +301,22 @@ def _shares(low: SearchArrays, bound: BoundPack, tiles: Tiles, keep: Ints, price
 def make_chain_work(chain: ChainPack, codes: int, states: int) -> ChainWork:
     """Make scratch arrays for `codes` and `states` of any path."""
     (n_levels, n_data), (n_dims, n_divisors) = chain.stored.shape[:2], chain.divisor.shape
-    most = n_levels * n_data
+    most, followed = n_levels * n_data, int((chain.window > 0).sum())
+    rows = followed * n_levels * int((chain.divisor[_any_bit(chain.window, n_dims)] > 0).sum())
     return ChainWork(
         below=ints(n_levels, n_dims), left=ints(n_dims), number=ints(n_dims), stride=ints(n_dims + 1),
         extent=ints(n_dims, n_divisors), outside=ints(n_dims, n_divisors),
         step=ints(n_dims, n_divisors, chain.prime.shape[1]),
         tiled=ints(n_levels, n_dims, n_divisors), children=ints(n_levels), instances=ints(n_levels),
-        groups=ints(n_levels, n_data), part=ints(n_levels, n_data), delivery=ints(most, 5), copies=ints(most),
+        groups=ints(n_levels, n_data), part=ints(n_levels, n_data), delivery=ints(most, 6), copies=ints(most),
         queue=ints(n_data, n_levels), opened=ints(n_data), weight=ints(n_data), radix=ints(n_data),
-        open=ints(codes, n_data), shift=ints(n_levels), digit=ints(n_dims), ext=ints(n_dims),
-        floor=reals(most), live=ints(codes),
-        leave=reals(states), rest=reals(codes), cost=reals(most, states), value=reals(codes, states),
+        span=ints(n_data), open=ints(codes, n_data), fresh=ints(codes, n_data),
+        shift=ints(n_levels), digit=ints(n_dims), ext=ints(n_dims), floor=reals(most), live=ints(codes),
+        leave=reals(states), rest=reals(codes), cost=reals(most, states), place=ints(n_data),
+        slot=ints(n_dims + 1), run=reals(rows, states), value=reals(codes, states),
     )  # fmt: skip
+
+
+def _any_bit(masks: Ints, n_dims: int) -> list[int]:
+    """Return the dims that are in any of the bit masks."""
+    return [dim for dim in range(n_dims) if (masks >> dim & 1).any()]

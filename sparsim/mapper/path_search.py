@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsim.mapper.bound_constants import SearchArrays
-from sparsim.mapper.chain_arrays import Chains, Choice, Price, cycle_prices, make_chain_work
+from sparsim.mapper.chain_arrays import Chains, Choice, Price, cycle_prices, make_chain_work, windows
 from sparsim.mapper.equivalent_dims import MergedDims
 from sparsim.mapper.factorisations import divisors
 from sparsim.mapper.kernels.shortest_paths import least_costs
@@ -63,7 +63,8 @@ class Paths:
         self.choices = self.chains.choices()
         n_data = len(low.layer.words)
         counts = (low.space.keep[:, :, None] >> np.arange(n_data) & 1).sum(axis=1)
-        self.codes = int((counts + 1).prod(axis=1).max())
+        followed = windows(low, dims.layer)[0] > 0
+        self.codes = int(np.where(followed, counts**2, counts + 1).prod(axis=1).max())
         self.states = int(np.prod([len(divisors(int(n))) for n in dims.layer.bound]))
         self._work: ChainWork | None = None
 

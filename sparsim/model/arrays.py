@@ -375,6 +375,9 @@ class ChainPack(NamedTuple):
     tiled: Ints  # (S, R, E) whether the divisor may be the extent of a tile of the level
     looped: Ints  # (S, R) whether the level may have a loop in time
     distinct: Ints  # (D,) bit masks of dims along which tiles never overlap
+    window: Ints  # (D,) bit masks of dims along which they do, where that is followed; else 0
+    coordinate: Ints  # (D, R) that a dim moves
+    coefficient: Ints  # (D, R) words that it moves in a step
     flags: Ints  # (S, 4) as those of a MappingPack; none are kept
     size: Ints  # (D, W) words of possible tiles, ascending
     sizes: Ints  # (D,) how many of them there are
@@ -414,13 +417,15 @@ class ChainWork(NamedTuple):
     instances: Ints  # (S,)
     groups: Ints  # (S, D) children that get different words
     part: Ints  # (S, D) partition words
-    delivery: Ints  # (J, 5) child level, parent level, dataspace, whether it waits, for every iteration
+    delivery: Ints  # (J, 6) child level, parent level, dataspace, whether it waits, for each loop, in queue
     copies: Ints  # (J,) children of the parent that get different words
     queue: Ints  # (D, S) deliveries that wait, in the order of their levels
     opened: Ints  # (D,) of them: levels passed
     weight: Ints  # (D,) of a code's digits
     radix: Ints  # (D,)
-    open: Ints  # (C, D) digits: the number of the latest deliveries that wait
+    span: Ints  # (D,) of a digit: its value for a delivery that waits
+    open: Ints  # (C, D) the number of the latest deliveries that wait
+    fresh: Ints  # (C, D) how many of these have no loop yet, where windows are followed
     shift: Ints  # (S,) added to the codes at the end of a level
     digit: Ints  # (R,)
     ext: Ints  # (R,)
@@ -429,4 +434,7 @@ class ChainWork(NamedTuple):
     leave: Reals  # (X,) cost at the end of a level
     rest: Reals  # (C,) lower bound of the remaining cost
     cost: Reals  # (J, X)
+    place: Ints  # (D,) first row of `run` for a dataspace
+    slot: Ints  # (R + 1,) rows of a delivery, by the dim of the loop that ends it; the last is their number
+    run: Reals  # (N, X) costs of deliveries of windows that a loop ends
     value: Reals  # (C, X)

@@ -46,6 +46,16 @@ WINDOWS = Shape(
         Dataspace(name="Z", projection=("M", "P"), read_write=True),
     ),
 )
+STRIDED = Shape(
+    name="strided",
+    dims=("M", "P", "C", "R"),
+    coefficients={"stride": 2},
+    dataspaces=(
+        Dataspace(name="A", projection=("M", "C", "R")),
+        Dataspace(name="B", projection=("C", "P*stride+R")),
+        Dataspace(name="Z", projection=("M", "P"), read_write=True),
+    ),
+)
 LEVELS = ("DRAM", "GLB", "spad")  # outer to inner
 KINDS = ("UOP", "RLE", "CP", "B", "UB")
 
@@ -53,7 +63,7 @@ KINDS = ("UOP", "RLE", "CP", "B", "UB")
 @st.composite
 def free_dataflows(draw: Any) -> Problem:
     """Problems without constraints on factors and orders; what is kept where may be given."""
-    shape = draw(st.sampled_from([POINTWISE, POINTWISE, POINTWISE, WINDOWS]))
+    shape = draw(st.sampled_from([POINTWISE, POINTWISE, WINDOWS, WINDOWS, STRIDED]))
     mesh = draw(st.sampled_from([(1, 1), (2, 2), (4, 1), (3, 2), (6, 1)]))
     arch = Architecture(
         storage=(

@@ -14,13 +14,13 @@ from sparsim.mapper.kernels.tile_chains import (
     UNKNOWN,
     WAITS,
     deliveries,
-    delivery_cost,
     extents,
     fill_floors,
     fits,
     next_digits,
     spread_out,
 )
+from sparsim.mapper.kernels.window_deliveries import delivery_cost, window_cost
 from sparsim.model.arrays import CHILD
 from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import entry, kernel
@@ -58,14 +58,60 @@ def _fill_rest(w, s, n, codes):
 
 
 @kernel
+def _wait_on(layer, chain, w, code, dim, s, state):
+    """Return (code, cost, whether a run is open) after a loop over `dim` in level s: it ends the deliveries
+    of the tensors that it moves. Where a run is open, the cost of windows depends on all of the loop.
+    """
+    after, cost, runs = code, 0.0, False
+    for v in range(w.groups.shape[1]):
+        waiting, fresh = w.open[code, v], w.fresh[code, v]
+        if not layer.relevant[v] >> dim & 1:
+            after -= fresh * w.weight[v]
+        elif waiting > 0:
+            after -= (waiting * w.span[v] + fresh) * w.weight[v]
+            last = w.opened[v]
+            slides = chain.window[v] >> dim & 1 == 1
+            if slides and fresh > 0:
+                last, runs = last - fresh, True
+            for q in range(w.opened[v] - waiting, last):
+                if slides:
+                    cost += window_cost(layer, chain, w, w.queue[v, q], dim, 0, s, state)
+                else:
+                    cost += delivery_cost(layer, chain, w, w.queue[v, q], state)
+    return after, cost, runs
+
+
+@kernel
+def _run_cost(layer, chain, w, code, dim, to, s, state):
+    """Return the cost of the deliveries of windows whose first loop is that over `dim`, to divisor `to`."""
+    cost = 0.0
+    for v in range(w.groups.shape[1]):
+        if chain.window[v] >> dim & 1:
+            for q in range(w.opened[v] - w.fresh[code, v], w.opened[v]):
+                cost += window_cost(layer, chain, w, w.queue[v, q], dim, to, s, state)
+    return cost
+
+
+@kernel
+def _forget_runs(chain, w):
+    """Reset the costs of windows, which depend on the level of the loop that ends a delivery."""
+    for v in range(w.groups.shape[1]):
+        if chain.window[v] > 0:
+            for row in range(w.place[v], w.place[v] + w.opened[v] * w.slot[w.slot.shape[0] - 1]):
+                for state in range(w.stride[w.digit.shape[0]]):
+                    w.run[row, state] = UNKNOWN
+
+
+@kernel
 def _append_loops(layer, chain, w, s, codes, limit, path):
     """Extend all paths by the temporal loops of level s; path[s, code, state] is the predecessor.
 
     A loop leads to a later state, and to a code that is no larger.
     """
-    n_data, n_dims = w.groups.shape[1], w.digit.shape[0]
+    n_dims = w.digit.shape[0]
     n_states = w.stride[n_dims]
     trace = path.shape[0] > 0
+    _forget_runs(chain, w)
     for code in range(codes - 1, -1, -1):
         if not w.live[code]:
             continue
@@ -73,20 +119,18 @@ def _append_loops(layer, chain, w, s, codes, limit, path):
         for state in range(n_states):
             value = w.value[code, state]
             for dim in range(n_dims if value + w.rest[code] < limit else 0):
-                if not chain.looped[s, dim] or w.digit[dim] == w.number[dim] - 1:
+                here = w.digit[dim]
+                if not chain.looped[s, dim] or here == w.number[dim] - 1:
                     continue
-                after, cost = code, value
-                for v in range(n_data):
-                    waiting = w.open[code, v]
-                    if waiting > 0 and layer.relevant[v] >> dim & 1:
-                        after -= waiting * w.weight[v]
-                        for q in range(w.opened[v] - waiting, w.opened[v]):
-                            cost += delivery_cost(layer, chain, w, w.queue[v, q], state)
-                for p in range(chain.prime.shape[1]):
-                    k = w.step[dim, w.digit[dim], p]
-                    if k < 0:
+                after, ended, runs = _wait_on(layer, chain, w, code, dim, s, state)
+                for p in range(w.number[dim] - 1 - here if runs else chain.prime.shape[1]):
+                    k = here + 1 + p if runs else w.step[dim, here, p]
+                    if k < 0 or w.extent[dim, k] % w.extent[dim, here] != 0:
                         continue
-                    target = state + (k - w.digit[dim]) * w.stride[dim]
+                    cost = value + ended
+                    if runs:
+                        cost += _run_cost(layer, chain, w, code, dim, k, s, state)
+                    target = state + (k - here) * w.stride[dim]
                     if cost < w.value[after, target]:
                         w.value[after, target] = cost
                         w.live[after] = 1
@@ -116,7 +160,7 @@ def _leave_level(layer, chain, keep, w, s, n, codes, limit):
         if w.delivery[j, CHILD] == s and w.delivery[j, WAITS]:
             v = w.delivery[j, OF]
             w.opened[v] += 1
-            shift += w.weight[v]
+            shift += w.weight[v] * (w.span[v] + (chain.window[v] > 0))
     for state in range(n_states):
         w.leave[state] = UNKNOWN
     for code in range(codes - 1, -1, -1):

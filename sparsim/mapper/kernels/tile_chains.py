@@ -13,7 +13,7 @@ from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.loop_nest import box_words
 
-OF, WAITS, ALL = 2, 3, 4  # fields of a delivery, after CHILD and PARENT
+OF, WAITS, ALL, QUEUED = 2, 3, 4, 5  # fields of a delivery, after CHILD and PARENT
 UNKNOWN = -1.0
 FILLED, SERVED = 0, 1  # rows of a tile: when it is filled, when it is read and updated for a child
 LEGACY, LINEAR, TIGHT, EXACT_ROW = 0, 1, 2, 3  # modes of a row; TIGHT: linear, equal for all sizes
@@ -44,11 +44,30 @@ def spread_out(layer, chain, spread, w):
             for dim in range(n_dims):
                 if chain.distinct[v] >> dim & 1:
                     groups *= spread[s, dim]
+            groups *= _least_window_groups(chain, spread, s, v)
             if s > 0:
                 w.part[s - 1, v] = w.part[s, v] // (groups if layer.plain[v] else 1)
             w.groups[s, v] = w.children[s] if chain.flags[s, k.NO_MULTICAST] >> v & 1 else groups
         if s > 0:
             w.instances[s - 1] = w.instances[s] * w.children[s]
+
+
+@kernel
+def _least_window_groups(chain, spread, s, v):
+    """Return how many different windows the children of level s have at least: those of one dim are all
+    different.
+    """
+    groups = 1
+    for dim in range(spread.shape[1]):
+        f = spread[s, dim] if chain.window[v] >> dim & 1 else 1
+        first = f > 1
+        for other in range(spread.shape[1]):
+            same = chain.window[v] >> other & 1 and chain.coordinate[v, other] == chain.coordinate[v, dim]
+            if same and (spread[s, other] > f or (spread[s, other] == f and other < dim)):
+                first = False  # the one with the largest factor counts
+        if first:
+            groups *= f
+    return groups
 
 
 @kernel
@@ -82,6 +101,10 @@ def extents(chain, w):
                 for more in range(e + 1, n):
                     if w.extent[dim, more] == w.extent[dim, e] * chain.prime[dim, p]:
                         w.step[dim, e, p] = more
+        follows = False
+        for v in range(chain.window.shape[0]):
+            follows = follows or chain.window[v] >> dim & 1 == 1
+        w.slot[dim + 1] = w.slot[dim] + (n if follows else 0)
         w.left[dim], w.number[dim], w.stride[dim] = left, n, n_states
         n_states *= n
     w.stride[w.number.shape[0]] = n_states
@@ -92,9 +115,10 @@ def extents(chain, w):
 def deliveries(layer, chain, keep, w):
     """List the deliveries from parents to children, innermost first; returns (deliveries, codes).
 
-    The code of a state has one digit per dataspace, the number of its latest deliveries that wait.
+    The code of a state has one digit per dataspace, the number of its latest deliveries that wait. Where
+    windows are followed, the digit also has the number of those without a loop yet.
     """
-    n, codes = 0, 1
+    n, codes, rows = 0, 1, 0
     for v in range(w.groups.shape[1]):
         waiting, child = 0, -1
         for s in range(keep.shape[0]):
@@ -102,22 +126,27 @@ def deliveries(layer, chain, keep, w):
                 continue
             again = child < 0 or chain.flags[child, k.NO_REUSE] >> v & 1 == 1
             everything = again and w.children[child + 1] == 1
-            waits = layer.plain[v] == 1 and not everything
+            follows = chain.window[v] > 0 and not again
+            waits = follows or (layer.plain[v] == 1 and not everything)
             w.delivery[n, k.CHILD], w.delivery[n, k.PARENT], w.delivery[n, OF] = child, s, v
             w.delivery[n, WAITS], w.delivery[n, ALL] = waits, waits or everything
             w.copies[n] = 1
             for level in range(child + 1, s + 1):
                 w.copies[n] *= w.groups[level, v]
             if waits:
-                w.queue[v, waiting] = n
+                w.queue[v, waiting], w.delivery[n, QUEUED] = n, waiting
                 waiting += 1
             child = s
             n += 1
-        w.weight[v], w.radix[v] = codes, waiting + 1
-        codes *= waiting + 1
+        w.place[v] = rows
+        rows += waiting * w.slot[w.slot.shape[0] - 1] if chain.window[v] > 0 else 0
+        w.span[v] = waiting + 1 if chain.window[v] > 0 else 1
+        w.weight[v], w.radix[v] = codes, (waiting + 1) * w.span[v]
+        codes *= w.radix[v]
     for code in range(codes):
         for v in range(w.groups.shape[1]):
-            w.open[code, v] = code // w.weight[v] % w.radix[v]
+            digit = code // w.weight[v] % w.radix[v]
+            w.open[code, v], w.fresh[code, v] = digit // w.span[v], digit % w.span[v]
     return n, codes
 
 
@@ -179,20 +208,33 @@ def _drain(chain, w, s, v, i, words):
 
 
 @kernel
-def _deliver(layer, chain, w, j, words, i):
-    """Return the least cost of delivery j when `words` arrive at each child."""
+def _peer_reads(chain, w, s, v, words):
+    """Return the least cost of reading `words` of one instance of level s for its neighbours, as `_drain`."""
+    last = chain.share.shape[3] - 1
+    if chain.exact[0]:
+        vectors = math.floor(words * ALMOST / chain.block[s])
+    else:
+        count = words * ALMOST * chain.share[s, v, k.READ, last] - ROUNDED_AWAY
+        vectors = math.floor(max(count, 0.0) / chain.block[s])
+    return vectors * chain.price[s, k.RANDOM, k.READ] * min(w.instances[s], chain.most[s])
+
+
+@kernel
+def deliver(layer, chain, w, j, content, words, peers, i):
+    """Return the least cost of delivery j: `content` leaves one instance of the parent, `words` arrive at
+    each child, and `peers` are read by its neighbours.
+    """
     child, parent, v = w.delivery[j, k.CHILD], w.delivery[j, k.PARENT], w.delivery[j, OF]
     accounting, writes = chain.accounting[0], layer.read_write[v] == 1
-    content = words * w.copies[j]
     cost, reads = 0.0, content
     if child >= 0:
         fills = words
-        if may_lose_a_word(layer, v, w.instances[child]):
-            fills -= 1.0
         if writes and accounting in k.FREE_FIRST_FILL:
             fills -= w.part[child, v]
         if writes and accounting == k.COUNT_DRAINS:
             cost += _drain(chain, w, child, v, i, words)
+        if peers > 0.0:
+            cost += _peer_reads(chain, w, child, v, peers)
         cost += _take(layer, chain, w, child, k.FILL, v, FILLED, i, fills)
     if writes:
         cost += _take(layer, chain, w, parent, k.UPDATE, v, SERVED, i, content)
@@ -212,7 +254,7 @@ def next_digits(w):
 
 
 @kernel
-def _tile(layer, w, s, v):
+def tile_words(layer, w, s, v):
     """Return the words of the tile of level s in the state of w.digit; s = -1 stands for one arithmetic
     unit.
     """
@@ -222,7 +264,7 @@ def _tile(layer, w, s, v):
 
 
 @kernel
-def _place(chain, v, words):
+def place_of(chain, v, words):
     """Return the position of the least size that is at least `words`."""
     if chain.exact[0]:
         return 0
@@ -237,22 +279,6 @@ def _place(chain, v, words):
 
 
 @kernel
-def delivery_cost(layer, chain, w, j, state):
-    """Return the cost of delivery j if the loop that moves its tile, or the end of its level, comes in the
-    state of w.digit.
-    """
-    if w.cost[j, state] == UNKNOWN:
-        v = w.delivery[j, OF]
-        tile = _tile(layer, w, w.delivery[j, k.CHILD], v)
-        words = float(tile)
-        for dim in range(w.digit.shape[0]):
-            if w.delivery[j, ALL] or chain.distinct[v] >> dim & 1:
-                words *= w.outside[dim, w.digit[dim]]
-        w.cost[j, state] = _deliver(layer, chain, w, j, words, _place(chain, v, tile))
-    return w.cost[j, state]
-
-
-@kernel
 def fill_floors(layer, chain, w, n):
     """w.floor[j] := at most the cost of delivery j, every word once; returns their sum."""
     cost = 0.0
@@ -261,10 +287,12 @@ def fill_floors(layer, chain, w, n):
         child, v = w.delivery[j, k.CHILD], w.delivery[j, OF]
         words = 1.0
         for dim in range(w.left.shape[0]):
-            mine = layer.plain[v] == 1 and chain.distinct[v] >> dim & 1
+            disjoint = layer.plain[v] == 1 or chain.window[v] > 0
+            mine = disjoint and chain.distinct[v] >> dim & 1
             if mine or (child < 0 and w.delivery[j, ALL] and not w.delivery[j, WAITS]):
                 words *= w.left[dim] * (w.below[child, dim] if child >= 0 else 1)
-        w.floor[j] = _deliver(layer, chain, w, j, words, last)
+        lost = 1.0 if child >= 0 and may_lose_a_word(layer, v, w.instances[child]) else 0.0
+        w.floor[j] = deliver(layer, chain, w, j, words * w.copies[j], words - lost, 0.0, last)
         cost += w.floor[j]
     return cost
 
@@ -278,8 +306,8 @@ def fits(layer, chain, keep, w, s):
     words, bits = 0, 0.0
     for v in range(w.groups.shape[1]):
         if keep[s] >> v & 1:
-            tile = _tile(layer, w, s, v)
-            i = _place(chain, v, tile)
+            tile = tile_words(layer, w, s, v)
+            i = place_of(chain, v, tile)
             if not chain.exact[0] and not chain.allowed[s, v, i]:
                 return False
             taken = tile if chain.exact[0] else chain.stored[s, v, i]
