@@ -88,7 +88,7 @@ def chip(
     from sparsim.files.sparsim_yaml import load_named
     from sparsim.hardware import ClosedFormMachine, load_hardware
     from sparsim.machines.eyeriss import eyexam
-    from sparsim.machines.masked_layers import with_counted_densities
+    from sparsim.machines.eyeriss.weight_masks import counted
     from sparsim.report.chip_error_bars import error_bar_lines
     from sparsim.report.chip_rows import document
 
@@ -119,7 +119,8 @@ def chip(
     hardware = _chip(chip_name, dram_gb_per_s)
     found_chip = hardware.chip
     given = parameters_of(mapping_name, found_chip, layers, workload.layers)
-    layers, names = in_batches(map(with_counted_densities, layers), batch), file_names(layers)
+    layers = in_batches((counted(found_chip, each) for each in layers), batch)
+    names = file_names(layers)
     network = _plan(hardware, layers, objective, given)
     bounds = [eyexam(found_chip, found) for found in network.layers]
     found = document(network, bounds, workload, objective or found_chip.spec.objective)  # type: ignore[arg-type]
@@ -178,7 +179,6 @@ def _run_comparison(
 ) -> None:
     """Plan the network on every chip, and print or write the comparison; `chips` as from `others_of`."""
     from sparsim.machines.eyeriss import assumed_tensors, uncertain_network
-    from sparsim.machines.masked_layers import with_counted_densities
     from sparsim.report.chip_comparison import ComparedChip
 
     loaded = [
@@ -188,7 +188,7 @@ def _run_comparison(
     found = []
     for label, hardware, workload, layers in loaded:
         wanted = objective or hardware.chip.spec.objective
-        network = _plan(hardware, tuple(map(with_counted_densities, layers)), wanted)
+        network = _plan(hardware, tuple(layers), wanted)
         costs = uncertain_network(network, assumed_tensors(workload), wanted)
         found.append(ComparedChip(label, workload.name, network, costs))
     show_comparison(found, output, as_json=as_json)

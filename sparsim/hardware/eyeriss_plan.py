@@ -49,6 +49,7 @@ from sparsim.machines.eyeriss.cost_tables import INPUT_NODES, WEIGHT_NODES, Tabl
 from sparsim.machines.eyeriss.layer_cost import evaluate_stored
 from sparsim.machines.eyeriss.layer_lowering import lowered
 from sparsim.machines.eyeriss.plan_layer import best_mapping
+from sparsim.machines.eyeriss.weight_masks import counted, has_mask, mask_digest
 from sparsim.records import Density, Layer, Mapping, macs
 from sparsim.records.objective import Objective, ObjectiveName, objective_names, objective_value
 from sparsim.records.row_stationary import RowStationary
@@ -272,6 +273,7 @@ class EyerissPlan(Plan):
         folder: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
+        layers = [counted(hardware.chip, layer) for layer in layers]
         super().__init__(hardware, layers, objective)
         self.chip, self._folder = hardware.chip, folder
         self._lowered = tuple(lowered(self.chip, layer) for layer in layers)
@@ -429,16 +431,21 @@ def _planned(
 
 def _references(layer: Layer) -> References:
     inputs = layer.density("Inputs").density
-    return tuple((weights, 1.0 if weights == 1.0 else inputs) for weights in REFERENCES)
+    found = tuple((weights, 1.0 if weights == 1.0 else inputs) for weights in REFERENCES)
+    return (*found, (layer.density("Weights").density, inputs)) if has_mask(layer) else found
 
 
 def _at(layer: Layer, weights: float, inputs: float) -> Layer:
-    """Return the layer with these densities, and its own density of outputs."""
+    """Return the layer with these densities, its mask if it is that of the weights, and its own density of
+    outputs.
+    """
     given = {"Weights": Density(density=float(weights)), "Inputs": Density(density=float(inputs))}
+    if has_mask(layer) and weights == layer.density("Weights").density:
+        given["Weights"] = layer.density("Weights")
     outputs = {name: density for name, density in layer.densities.items() if name not in given}
     return replace(layer, densities=given | outputs)
 
 
 def _key(chip: Chip, layer: Layer, reference: tuple[float, float], objective: str) -> str:
     records = (chip.spec, chip.accelerator, _at(layer.anonymous(), 1.0, 1.0))
-    return key_of(records, reference, objective)
+    return key_of(records, reference, objective, mask_digest(layer))

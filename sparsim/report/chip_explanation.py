@@ -53,20 +53,31 @@ def _held(network: NetworkEvaluation) -> Table:
             filled[row.level] = filled.get(row.level, 0.0) + row.filled
         number = passes(found)
         rows.append((
-            found.layer.name, stored_of(found), *(_share(filled.get(place, 0.0), 1.0) for place in places),
+            found.layer.name, stored_of(found), found.weight_capacity,
+            *(_share(filled.get(place, 0.0), 1.0) for place in places),
             *(f"{size / number:,.0f}" for size in network_bytes(found).values()),
         ))  # fmt: skip
-    head = ("layer", "stored", *places, *(f"{role} B/pass" for role in network.layers[0].flows))
+    head = ("layer", "stored", "fits by", *places, *(f"{role} B/pass" for role in network.layers[0].flows))
     return Table(head, rows, title="what is kept: how full each memory is, and bytes on the network per pass")
 
 
 def _moved(network: NetworkEvaluation) -> Table:
     def cells(layers: Sequence[ChipEvaluation]) -> list[str]:
-        parts = [[*network_bytes(found).values(), glb_bytes(found), found.dram_bytes] for found in layers]
+        parts = [
+            [*network_bytes(found).values(), glb_bytes(found), *found.dram_parts.values(), found.dram_bytes]
+            for found in layers
+        ]
         return [_kb(sum(column)) for column in zip(*parts, strict=True)]
 
     rows = [(found.layer.name, *cells([found])) for found in network.layers]
-    head = ("layer", *(f"{role} on NoC" for role in network.layers[0].flows), "GLB", DRAM)
+    roles = network.layers[0].flows
+    head = (
+        "layer",
+        *(f"{role} on NoC" for role in roles),
+        "GLB",
+        *(f"{role} in {DRAM}" for role in roles),
+        DRAM,
+    )
     return Table(head, rows, title="what is moved, in kB", total=("total", *cells(network.layers)))
 
 

@@ -66,6 +66,7 @@ def layer_row(found: ChipEvaluation) -> dict[str, str | float]:
         "filters_per_pe": filters,
         "channels_per_pe": channels,
         **{f"{role}s": storage for role, storage in found.storage.items()},
+        "weight_capacity": found.weight_capacity,
         **{f"cycles {part}": cycles for part, cycles in found.time.items()},
         **{f"pj {name}": energy for name, energy in found.energy_pj.items()},
         "note": found.layer.note,

@@ -18,6 +18,7 @@ from sparsim.machines.eyeriss.csc_words import words_per_nonzero
 from sparsim.machines.eyeriss.layer_lowering import widest_window
 from sparsim.machines.eyeriss.pe.conv_tiling import Tiling
 from sparsim.machines.eyeriss.pe.pe_estimate import estimate
+from sparsim.machines.eyeriss.weight_masks import with_counted_words
 from sparsim.records import Density, Layer
 
 ROLES = {"weight": WEIGHTS, "iact": IACTS, "psum": PSUMS}
@@ -51,6 +52,7 @@ def compressed_shares(chip: Chip, layer: Layer, tile: tuple[int, int]) -> dict[s
     densities = {role: layer.density(ROLES[role]).density for role in OPERANDS}
     tiling = Tiling(M0=tile[0], C0=tile[1])
     found = estimate(chip.spec.pe, conv_dims(layer).conv(), tiling, densities["iact"], densities["weight"])
+    found = with_counted_words(chip, layer, found, tile)
     bits = chip.architecture.storage[0].word_bits / chip.spec.pe.value_bits
     shares = {}
     for role, density in densities.items():

@@ -8,8 +8,8 @@ from sparsim.records import CONV, Layer
 
 CONV_DIMS = CONV.dims
 WEIGHTS, IACTS, PSUMS = "Weights", "Inputs", "Outputs"
-# for these only the fraction of nonzeros matters, not the positions
-DISTRIBUTIONS = ("fixed-structured", "hypergeometric")
+# only the fraction of nonzeros matters, not the positions; of masks of weights see `weight_masks`
+DISTRIBUTIONS = ("fixed-structured", "hypergeometric", "actual")
 
 
 class ConvDims(NamedTuple):
@@ -46,7 +46,7 @@ def check_tensors(layer: Layer) -> None:
             )
         distribution = layer.density(role).distribution
         if distribution not in DISTRIBUTIONS:
-            known = " and ".join(DISTRIBUTIONS)
+            known = ", ".join(DISTRIBUTIONS)
             raise SpecError(
                 f"density on a row-stationary chip must be one of {known}, got '{distribution}'",
                 path=f"{where}, density of {role}",

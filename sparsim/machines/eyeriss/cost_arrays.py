@@ -60,7 +60,7 @@ class Costs(NamedTuple):
     cycles: Reals
     energy_pj: dict[str, Reals]
     dram_pj: Reals
-    dram_bytes: Reals
+    dram_parts: dict[str, Reals]  # bytes by kind
 
     @property
     def total_pj(self) -> Reals:
@@ -117,8 +117,9 @@ def costs_of(
     time["PE"] = (
         pe.cycles + handing_over(chip, pe, filters) + passes * chip.spec.pe.fill_cycles + time["weight"]
     )
+    dram_parts, as_widest = (_dram_bytes(chip, by_level[DRAM], ports, given) for given in (stored, None))
     dram_bytes, as_wide_as_widest = (
-        _dram_bytes(chip, by_level[DRAM], ports, given) for given in (stored, None)
+        np.sum(list(parts.values()), axis=0) for parts in (dram_parts, as_widest)
     )
     time["DRAM"] = np.zeros_like(dram_bytes)
     if chip.spec.dram_gb_per_s is not None:
@@ -140,7 +141,7 @@ def costs_of(
     energy[ADDRESSES] = _addresses(chip, pe)
     energy[CLOCK] = cycles * chip.spec.clock_pj_per_cycle
     energy[CONTROL] = pe.busy_cycles * chip.spec.control_pj_per_pe_cycle
-    return Costs(words, time, cycles, energy, dram_pj, dram_bytes)
+    return Costs(words, time, cycles, energy, dram_pj, dram_parts)
 
 
 def together(time: dict[str, Any]) -> dict[str, Any]:
@@ -179,15 +180,15 @@ def _stored(chip: Chip, pe: PEEstimate, ports: dict[str, Ports], role: str, per_
 
 def _dram_bytes(
     chip: Chip, moved: dict[str, Ints], ports: dict[str, Ports], stored: dict[str, Reals] | None
-) -> Reals:
-    """Return the off-chip traffic, as words are `stored`, or without it as wide as the widest."""
+) -> dict[str, Reals]:
+    """Return the off-chip traffic by kind, as words are `stored`, or without it as wide as the widest."""
     word_bits = chip.architecture.storage[0].word_bits
-    bits = np.zeros(len(next(iter(moved.values()))))
+    found = {}
     for role, dataspace in ROLES.items():
         words = moved[dataspace][:, [READ, FILL, UPDATE]].sum(axis=1)
         width = word_bits if stored is None else ports[role].dram_bits * stored.get(role, 1.0)
-        bits = bits + words * width
-    return bits / 8
+        found[role] = words * width / 8
+    return found
 
 
 def _added(parts: Sequence[Reals]) -> Reals:

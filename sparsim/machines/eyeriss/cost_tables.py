@@ -24,6 +24,7 @@ from sparsim.machines.eyeriss.layer_cost import (
 )
 from sparsim.machines.eyeriss.pe.spad_capacity import OVERFLOW, weight_overflow
 from sparsim.machines.eyeriss.row_stationary_counts import with_sets
+from sparsim.machines.eyeriss.weight_masks import has_mask, mask_fits
 from sparsim.model.batch_counts import BatchCounts, count_batch
 from sparsim.model.consistency import check
 from sparsim.model.lower import lower_mappings
@@ -66,10 +67,12 @@ def tabulate(chip: Chip, layer: Layer, mapping: Mapping) -> Table:
 
     Raises MappingError where it does not fit the chip at a density below its limits.
     """
-    layer = mean_densities(layer)
+    masked, layer = layer, mean_densities(layer)
     check(chip.accelerator, layer, mapping)
     limits = (
-        _limit(lambda d: _fits(chip, layer, mapping, np.outer(d, (1.0, 0.0)))),
+        _mask_limit(
+            chip, masked, mapping, _limit(lambda d: _fits(chip, layer, mapping, np.outer(d, (1.0, 0.0))))
+        ),
         _limit(lambda d: _fits(chip, layer, mapping, np.outer(d, (0.0, 1.0)))),
     )
     compressible = _compressible(chip)
@@ -80,6 +83,17 @@ def tabulate(chip: Chip, layer: Layer, mapping: Mapping) -> Table:
         choices = [plain for plain in choices if plain in ((), compressible)]
     choices = [plain for plain in choices if not plain or _fits_plainly(chip, layer, mapping, limits, plain)]
     return Table(mapping, limits, tuple(_surface(chip, layer, mapping, limits, plain) for plain in choices))
+
+
+def _mask_limit(chip: Chip, layer: Layer, mapping: Mapping, limit: float) -> float:
+    """Return the density of weights up to which a mapping fits, given the limit by statistics, which does not
+    apply to a mask: what is left of one that fits when weights are removed fits as well.
+    """
+    if not has_mask(layer):
+        return limit
+    own, (filters, channels) = layer.density(WEIGHTS).density, tile_of(mapping)
+    fits = mask_fits(chip, layer, filters, channels)
+    return max(limit, own) if fits else min(limit, own - 2.0**-LIMIT_STEPS)
 
 
 def _surface(

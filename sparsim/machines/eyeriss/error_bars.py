@@ -27,7 +27,7 @@ from sparsim.machines.eyeriss.uncertainties import (
     energy_uncertainties,
     skips_zeros,
 )
-from sparsim.records import Layer
+from sparsim.records import Density, Layer
 from sparsim.records.objective import ObjectiveName
 
 Reals = NDArray[np.float64]
@@ -228,8 +228,7 @@ def _with_density(
 
 
 def _scaled(layer: Layer, tensor: str, factor: float) -> Layer:
-    density = layer.density(tensor)
-    scaled = replace(density, density=min(factor * density.density, 1.0))
+    scaled = Density(density=min(factor * layer.density(tensor).density, 1.0))
     return replace(layer, densities={**layer.densities, tensor: scaled})
 
 

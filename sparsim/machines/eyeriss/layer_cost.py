@@ -13,15 +13,17 @@ from msgspec.structs import replace
 from numpy.typing import ArrayLike
 
 from sparsim.errors import MappingError
-from sparsim.machines.eyeriss.chip import IACT_REG, PSUM_SPAD, SPREAD_AT, Chip
+from sparsim.machines.eyeriss.chip import IACT_REG, PSUM_SPAD, SPREAD_AT, WEIGHT_SPAD, Chip
 from sparsim.machines.eyeriss.compression import ROLES, dram_bits, is_compressed, skips_zeros, stored_ways
 from sparsim.machines.eyeriss.conv_dims import CONV_DIMS, IACTS, WEIGHTS, conv_dims
 from sparsim.machines.eyeriss.cost_arrays import Ints, Ports, Reals, costs_of, handing_over, value_of
 from sparsim.machines.eyeriss.noc import Delivery, SpatialLoop, plan
 from sparsim.machines.eyeriss.pe.conv_tiling import Tiling
 from sparsim.machines.eyeriss.pe.pe_estimate import PEEstimate, estimate
+from sparsim.machines.eyeriss.pe.spad_capacity import OVERFLOW
 from sparsim.machines.eyeriss.row_stationary_counts import corrected, with_sets
 from sparsim.machines.eyeriss.row_stationary_nest import PASSES
+from sparsim.machines.eyeriss.weight_masks import counted, has_mask, with_counted_words
 from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation
 from sparsim.records import Density, Layer, LevelMapping, Mapping
@@ -29,6 +31,7 @@ from sparsim.records.objective import ObjectiveName
 from sparsim.records.pe_spec import SparsePE
 
 Storage = Literal["plain", "compressed"]
+Capacity = Literal["exact", "mask", "statistics"]
 
 
 class Valued(Protocol):
@@ -83,8 +86,8 @@ class ChipEvaluation(NamedTuple):
         Energy in pJ by component, without DRAM.
     dram_pj : float
         Energy of DRAM in pJ.
-    dram_bytes : float
-        Bytes that pass the interface of the DRAM.
+    dram_parts : dict of str to float
+        Bytes that pass the interface of the DRAM, by "weight", "iact" and "psum".
     """
 
     layer: Layer
@@ -98,7 +101,7 @@ class ChipEvaluation(NamedTuple):
     cycles: int
     energy_pj: dict[str, float]
     dram_pj: float
-    dram_bytes: float
+    dram_parts: dict[str, float]
 
     @property
     def chip_pj(self) -> float:
@@ -106,9 +109,23 @@ class ChipEvaluation(NamedTuple):
         return math.fsum(self.energy_pj.values())
 
     @property
+    def dram_bytes(self) -> float:
+        """Bytes that pass the interface of the DRAM."""
+        return sum(self.dram_parts.values())
+
+    @property
     def storage(self) -> dict[str, Storage]:
         """How "weight" and "iact" words are stored and travel: "compressed" or "plain"."""
         return {role: _storage(self.flows[role].delivery.compressed) for role in ("weight", "iact")}
+
+    @property
+    def weight_capacity(self) -> Capacity:
+        """From what it is known that all tiles of weights fit the PEs: "mask" or "statistics" of compressed
+        weights, "exact" for all words of others.
+        """
+        if self.storage["weight"] == "plain":
+            return "exact"
+        return "mask" if has_mask(self.stored) else "statistics"
 
     def value(self, objective: ObjectiveName) -> tuple[float, float]:
         """Return what a plan minimises.
@@ -153,14 +170,17 @@ def evaluate_chip(
     MappingError
         If the mapping is invalid, or does not fit however the layer is stored.
     """
-    fitting = []
+    layer = counted(chip, layer)
+    fitting, errors = [], []
     for stored in stored_ways(chip, layer, tile_of(mapping)):
         try:
-            fitting.append(evaluate_stored(chip, stored, mapping))
+            found = evaluate_stored(chip, stored, mapping)
+            check_spads(chip, found)
+            fitting.append(found)
         except MappingError as error:
-            last = error
+            errors.append(error)
     if not fitting:
-        raise last
+        raise errors[0]  # of the most compressed way, which takes the fewest words
     return best_stored(fitting, objective)._replace(layer=layer)
 
 
@@ -203,8 +223,30 @@ def evaluate_stored(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluatio
         cycles=int(costs.cycles.item()),
         energy_pj={name: energy.item() for name, energy in costs.energy_pj.items()},
         dram_pj=costs.dram_pj.item(),
-        dram_bytes=costs.dram_bytes.item(),
+        dram_parts={role: size.item() for role, size in costs.dram_parts.items()},
     )
+
+
+def spads_fit(found: PEEstimate) -> Any:
+    """Return whether the spads of PEs hold every tile, weights with zeros left out with high probability."""
+    return found.fits & (found.weight_overflow <= OVERFLOW)
+
+
+def check_spads(chip: Chip, found: ChipEvaluation) -> None:
+    """Raise MappingError where `spads_fit` does not hold."""
+    if spads_fit(found.pe):
+        return
+    filters, channels = tile_of(found.mapping)
+    what = f"{filters} filters and {channels} channels"
+    if not found.pe.fits:
+        text = f"window, filters or segments of {what} exceed the spads of PE {chip.spec.pe.name}"
+    else:
+        by = {"mask": "the mask", "statistics": "the density", "exact": "all words"}[found.weight_capacity]
+        text = (
+            f"weights of {what} exceed the {chip.spec.pe.weight_data.words} words of the weight spad of PE "
+            f"{chip.spec.pe.name} in the fullest tile by {by}"
+        )
+    raise MappingError(f"layer {found.layer.name}: {text}", level=WEIGHT_SPAD if found.pe.fits else "")
 
 
 def _counts_of(base: Evaluation) -> tuple[Ints, Reals]:
@@ -298,7 +340,8 @@ def pe_estimate(
     if densities is None:
         densities = layer.density(IACTS).density, layer.density(WEIGHTS).density
     if chip.spec.dataflow != "row-stationary":
-        return estimate(window_pe(chip), conv, tiling, *densities)
+        found = estimate(window_pe(chip), conv, tiling, *densities)
+        return with_counted_words(chip, layer, found, tile)
     rows, images = dims.bounds.get("P", 1), dims.bounds.get("N", 1)
     found = estimate(window_pe(chip), conv._replace(P=rows, Q=images * conv.Q), tiling, *densities)
     full = even_cycles(chip, layer, spread, tile) - handing_over(chip, found, tile[0])

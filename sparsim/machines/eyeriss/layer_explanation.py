@@ -102,4 +102,5 @@ def explained(chip: Chip, found: ChipEvaluation) -> dict[str, Any]:
         "network_bytes": moved,
         "network_bytes_per_pass": {role: size / number for role, size in moved.items()},
         "glb_bytes": glb_bytes(found),
+        "dram_bytes_by_kind": found.dram_parts,
     }

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from sparsim.errors import SpecError
 from sparsim.machines.eyeriss.chip import Chip
 from sparsim.machines.eyeriss.conv_dims import CONV_DIMS, IACTS, PSUMS, WEIGHTS, check_tensors
+from sparsim.machines.eyeriss.weight_masks import counted, in_conv_order
 from sparsim.records import CONV, Layer
 
 _AXES = {"height": ("R", "P"), "width": ("S", "Q")}  # dims of the window and of the outputs
@@ -37,12 +38,13 @@ class _Axis(NamedTuple):
 
 
 class _Parts(NamedTuple):
-    """A layer as a convolution: bounds of the dims G, N, M and C, its two axes, and notes on the
-    conversion.
+    """A layer as a convolution: bounds of the dims G, N, M and C, its two axes, what its dims become, and
+    notes on the conversion.
     """
 
     bounds: dict[str, int]
     axes: tuple[_Axis, ...]
+    dims: dict[str, str]
     notes: tuple[str, ...] = ()
 
     def times(self, dim: str, factor: int) -> dict[str, int]:
@@ -55,10 +57,11 @@ class _Parts(NamedTuple):
 def lowered(chip: Chip, layer: Layer) -> Layer:
     """Return the layer in the shape CONV as the chip runs it: the layer itself if possible.
 
-    Densities are carried over. Raises SpecError for tensors that are none of a convolution's, and for
-    densities that are no fractions.
+    Densities are carried over, those of masks as their share of nonzeros. Raises SpecError for tensors that
+    are none of a convolution's, and for densities that are no fractions.
     """
     check_tensors(layer)
+    layer = counted(chip, layer)
     parts = given = _parts(layer)
     for name in _AXES:
         parts = _without_dilation(parts, name)
@@ -73,12 +76,13 @@ def lowered(chip: Chip, layer: Layer) -> Layer:
     bounds = dict(parts.bounds)
     for axis in parts.axes:
         bounds |= dict(zip(_AXES[axis.name], (axis.window, axis.outputs), strict=True))
+    bounds = {dim: bounds[dim] for dim in CONV_DIMS}
     return Layer(
         name=layer.name,
         shape=CONV,
-        bounds={dim: bounds[dim] for dim in CONV_DIMS},
+        bounds=bounds,
         coefficients=dict.fromkeys((name for name in CONV.coefficients if "stride" in name), max(strides)),
-        densities=layer.densities,
+        densities=in_conv_order(layer, parts.dims, bounds),
         note=", ".join(filter(None, (layer.note, *parts.notes))),
     )
 
@@ -122,7 +126,7 @@ def _parts(layer: Layer) -> _Parts:
     for dim in shape.dims:
         if dim not in sliding:
             bounds[roles[dim]] *= layer.bounds[dim]
-    return _Parts(bounds, tuple(axes.values()), tuple(notes))
+    return _Parts(bounds, tuple(axes.values()), roles | {dim: dim for dim in sliding}, tuple(notes))
 
 
 def _without_dilation(parts: _Parts, name: str) -> _Parts:
@@ -138,14 +142,15 @@ def _without_dilation(parts: _Parts, name: str) -> _Parts:
     one = axis._replace(outputs=axis.outputs // phases, stride=axis.stride // common, dilation=1)
     number = f"{phases} interleaved convolutions" if phases > 1 else "a convolution"
     note = f"{name} costed as {number} without dilation"
-    return _Parts(parts.times("N", phases), parts.put(one), (*parts.notes, note))
+    return _Parts(parts.times("N", phases), parts.put(one), parts.dims, (*parts.notes, note))
 
 
 def _as_gemm(parts: _Parts, axis: _Axis) -> _Parts:
     """Return the layer with the window of an axis as channels; its outputs then move by one input."""
     one = _Axis(axis.name, outputs=axis.outputs)
     note = f"{axis.name} costed as GEMM"
-    return _Parts(parts.times("C", axis.window), parts.put(one), (*parts.notes, note))
+    dims = parts.dims | {_AXES[axis.name][0]: "C"}
+    return _Parts(parts.times("C", axis.window), parts.put(one), dims, (*parts.notes, note))
 
 
 def _one_stride(parts: _Parts) -> _Parts:

@@ -12,7 +12,13 @@ from sparsim.machines.eyeriss.chip import DRAM, IACT_GLB, LEVELS, PSUM_GLB, Chip
 from sparsim.machines.eyeriss.compression import ROLES
 from sparsim.machines.eyeriss.conv_dims import CONV_DIMS, conv_dims
 from sparsim.machines.eyeriss.cost_arrays import Costs, Ports, costs_of
-from sparsim.machines.eyeriss.layer_cost import delivery_of, mean_densities, pe_estimate, ports_of
+from sparsim.machines.eyeriss.layer_cost import (
+    delivery_of,
+    mean_densities,
+    pe_estimate,
+    ports_of,
+    spads_fit,
+)
 from sparsim.machines.eyeriss.pe.conv_tiling import Accesses
 from sparsim.machines.eyeriss.pe.pe_estimate import PEEstimate
 from sparsim.machines.eyeriss.row_stationary_nest import Nests, Order, divisibility, make_nests
@@ -58,7 +64,7 @@ def fitting_orders(chip: Chip, layer: Layer, spread: Ints, tiles: Ints) -> Fitti
 
     The outputs are divided into as few parts as the GLB allows, a power of two.
     """
-    layer = mean_densities(layer)
+    mean = mean_densities(layer)
     dims, lanes = conv_dims(layer), chip.spec.pe.simd_width
     found: list[tuple[Ints, Nests, BatchCounts]] = []
     left, parts = np.arange(len(spread)), 1
@@ -67,8 +73,8 @@ def fitting_orders(chip: Chip, layer: Layer, spread: Ints, tiles: Ints) -> Fitti
         orders = [Order(*places, parts) for places in _PLACES] * len(left)
         nests = make_nests(dims, spread[candidate], tiles[candidate], lanes, orders)
         if parts == 1:
-            layer.kept("checked", (chip.accelerator,), partial(_check, chip, layer, nests))
-        counts = _count(chip, layer, nests)
+            mean.kept("checked", (chip.accelerator,), partial(_check, chip, mean, nests))
+        counts = _count(chip, mean, nests)
         fits = counts.status == 0
         found.append((candidate[fits], nests.take(fits), counts.take(fits)))
         # fewer outputs may fit a GLB
@@ -84,10 +90,17 @@ def fitting_orders(chip: Chip, layer: Layer, spread: Ints, tiles: Ints) -> Fitti
     counts = BatchCounts(
         *(np.concatenate(field)[rows] for field in zip(*(c for _, _, c in found), strict=True))
     )
-    nests = Nests(dims, factor[rows])
+    nests, candidate = Nests(dims, factor[rows]), candidate[rows]
+    pe = _estimate(chip, layer, nests)
+    good = spads_fit(pe)  # tiles with whole words of filters may be larger than those of the candidates
+    if not good.any():
+        return None
+    if not good.all():
+        candidate, nests, counts = candidate[good], nests.take(good), counts.take(good)
+        pe = _estimate(chip, layer, nests)
     ports = _ports(chip, layer, nests)
-    least = _least(chip, layer, nests, counts, ports)
-    return FittingOrders(chip, layer, candidate[rows], nests, counts, ports, least)
+    least = _least(chip, layer, nests, counts, ports, pe)
+    return FittingOrders(chip, layer, candidate, nests, counts, ports, least)
 
 
 def _check(chip: Chip, layer: Layer, nests: Nests) -> None:
@@ -101,9 +114,10 @@ def _count(chip: Chip, layer: Layer, nests: Nests) -> BatchCounts:
     return count_batch(chip.accelerator, layer, pack, divisibility(nests.dims), densities)
 
 
-def _least(chip: Chip, layer: Layer, nests: Nests, counts: BatchCounts, ports: dict[str, Ports]) -> Costs:
+def _least(
+    chip: Chip, layer: Layer, nests: Nests, counts: BatchCounts, ports: dict[str, Ports], pe: PEEstimate
+) -> Costs:
     """Return costs that are too low by a billionth at most."""
-    pe = _estimate(chip, layer, nests)
     accesses = Accesses(*(number * SURELY for number in pe.accesses))
     least = pe._replace(
         cycles=pe.cycles * SURELY,

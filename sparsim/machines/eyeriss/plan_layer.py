@@ -23,17 +23,20 @@ from sparsim.machines.eyeriss.given_parameters import row_stationary_mapping
 from sparsim.machines.eyeriss.layer_cost import (
     ChipEvaluation,
     best_stored,
+    check_spads,
     evaluate_stored,
     even_cycles,
     pe_estimate,
     relevant_dims,
+    spads_fit,
     worked_share,
 )
 from sparsim.machines.eyeriss.layer_lowering import lowered, widest_window
 from sparsim.machines.eyeriss.order_search import FittingOrders, fitting_orders
-from sparsim.machines.eyeriss.pe.spad_capacity import OVERFLOW, SIGMAS
+from sparsim.machines.eyeriss.pe.spad_capacity import SIGMAS
 from sparsim.machines.eyeriss.row_stationary_search import planned_mapping
 from sparsim.machines.eyeriss.row_stationary_spreads import Spreads, spreads
+from sparsim.machines.eyeriss.weight_masks import tiles_of
 from sparsim.records import Layer, Mapping
 from sparsim.records.layer_counts import words
 from sparsim.records.objective import OBJECTIVES, ObjectiveName
@@ -89,7 +92,9 @@ def plan_layer(
         stored, mapping = layer, row_stationary_mapping(chip, layer, parameters)
     else:
         stored, mapping = best_mapping(chip, layer, objective or chip.spec.objective)
-    return evaluate_stored(chip, stored, mapping)._replace(layer=layer)
+    found = evaluate_stored(chip, stored, mapping)
+    check_spads(chip, found)
+    return found._replace(layer=layer)
 
 
 def best_mapping(chip: Chip, layer: Layer, objective: ObjectiveName) -> tuple[Layer, Mapping]:
@@ -205,7 +210,7 @@ def _candidates(chip: Chip, layer: Layer, possible: Spreads) -> _Candidates:
     rows, tiles = rows[order], tiles[order]
     total, ports = ({k: v[order] for k, v in x.items()} for x in (total, ports))
     pe = pe_estimate(chip, layer, total, (tiles[:, 0], tiles[:, 1]))
-    good = pe.fits & (pe.weight_overflow <= OVERFLOW)
+    good = spads_fit(pe)
     times = _times(dims, total, tiles)  # all outputs in one part
     alone = pe.cycles + handing_over(chip, pe, tiles[:, 0])
     for role in (role for role in OPERANDS if is_compressed(chip, layer, role)):
@@ -234,7 +239,7 @@ def _tiles(chip: Chip, layer: Layer, dims: ConvDims, total: dict[str, Ints]) -> 
         mine = np.flatnonzero(left["M"] == m)
         most = min(m, pe.psum.words)
         for filters in _shares(m, most, MOST_FILTERS):
-            room = _most_columns(chip, filters, density) // columns
+            room = _most_channels(chip, layer, filters, columns, density)
             if room < 1:
                 continue
             passes = -(-left["C"][mine] // room)
@@ -254,6 +259,14 @@ def _shares(number: int, most: int, count: int) -> list[int]:
         found.append(size)
         size -= 1
     return found[::-1]
+
+
+def _most_channels(chip: Chip, layer: Layer, filters: int, columns: int, density: float) -> int:
+    """Return the number of channels of `filters` weights that fit a PE, by the mask where there is one."""
+    of_mask = tiles_of(chip, layer, filters)
+    if of_mask is not None:
+        return of_mask.channels
+    return _most_columns(chip, filters, density) // columns
 
 
 def _most_columns(chip: Chip, filters: int, density: float) -> int:

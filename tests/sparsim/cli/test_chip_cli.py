@@ -263,6 +263,24 @@ def test_masks_count_as_the_fractions_of_their_nonzeros(run: Run) -> None:
     assert found[0] == found[1]
 
 
+def test_masks_of_weights_decide_what_fits(run: Run) -> None:
+    mask = np.zeros((1, 4, 6, 1, 1), bool)
+    mask[0, 0] = True
+    np.save("weights.npy", mask)
+    inputs = np.arange(4 * 8) % 2 == 0
+    np.save("inputs.npy", inputs.reshape(1, 1, 4, 8, 1))
+    files = {"Weights": "weights.npy", "Inputs": "inputs.npy"}
+    densities = {name: Density(distribution="actual", mask=file) for name, file in files.items()}
+    layer = replace(LAYERS[1], bounds=LAYERS[1].bounds | {"Q": 8, "P": 1}, densities=densities)
+    Path("net.yaml").write_text(dump(Workload(name="net", layers=(layer,))))
+    code, out, _ = run("chip", "chip.yaml", "net.yaml", "--batch", "2", "--json")
+    assert not code
+    found = json.loads(out)["layers"][0]
+    assert found["densities"] == {"Weights": 0.25, "Inputs": 0.5}
+    assert found["weight_capacity"] == ("mask" if found["weights"] == "compressed" else "exact")
+    assert found["dram_bytes"] == sum(found["dram_bytes_by_kind"].values())
+
+
 def test_published_mappings_take_the_place_of_the_best_ones(run: Run) -> None:
     args = ("chip", "eyeriss_v1_168", "alexnet", "--batch", "4", "--layer", "conv2")
     code, out, _ = run(*args, "--mapping", "eyeriss_v1_alexnet", "-o", "out")

@@ -69,6 +69,7 @@ def test_bytes_are_those_of_words(network: NetworkEvaluation) -> None:
             for each in at.tensors
         )
         assert glb_bytes(found) == bits / 8
+        assert sum(explained(network.chip, found)["dram_bytes_by_kind"].values()) == found.dram_bytes
 
 
 def test_accesses_are_those_of_all_instances(network: NetworkEvaluation) -> None:
@@ -93,6 +94,7 @@ def test_one_layer_has_its_memories_and_networks() -> None:
     *_, memories, buses = explanation(network._replace(layers=network.layers[:1]))
     assert column(memories, "memory")[:2] == ["psum_glb", "iact_glb"]
     assert column(buses, "network") == ["weight", "iact", "psum"]
+    assert column(explanation(network)[1], "fits by") == ["statistics", "exact"]
 
 
 def test_the_command_prints_and_writes_the_same(tmp_path: Path) -> None:

@@ -37,6 +37,24 @@ def compressed_columns(mask: Bools, count_bits: int, per_word: int) -> Columns:
     return Columns(mask.sum(axis=-1, dtype=np.int64), pairs, filters)
 
 
+def tile_words(mask: Bools, filters: int, count_bits: int, per_word: int) -> Ints:
+    """Return the words of every column of tiles with so many filters, (groups, tiles, ...), of a mask
+    (groups, filters, ...). The columns are those of `compressed_columns`, all of them at once.
+    """
+    groups, number, *rest = mask.shape
+    pairs = np.zeros((groups, -(-number // filters), *rest), np.min_scalar_type(filters))
+    zeros = np.zeros_like(pairs)
+    for first in range(min(filters, number)):
+        hit = mask[:, first::filters]
+        some, before = pairs[:, : hit.shape[1]], zeros[:, : hit.shape[1]]
+        some += hit
+        if filters > 1 << count_bits:
+            some += hit * (before >> count_bits)
+            before += 1
+            before *= ~hit
+    return -(-pairs.astype(np.int64) // per_word)
+
+
 def _zeros_before(mask: Bools) -> Ints:
     """Return the number of zeros between every element and the previous nonzero along the last axis."""
     place = np.arange(mask.shape[-1], dtype=np.int64)

@@ -92,8 +92,9 @@ def test_costs_of_orders_are_those_of_evaluations_and_bounded_from_below(chip: C
         cost, found = orders.cost(i), evaluate_stored(chip, layer, orders.nests.mapping(i))
         assert {name: energy.item() for name, energy in cost.energy_pj.items()} == found.energy_pj
         assert {part: time.item() for part, time in cost.time.items()} == found.time
-        exact = (found.cycles, found.dram_pj, found.dram_bytes)
-        assert (cost.cycles[0], cost.dram_pj[0], cost.dram_bytes[0]) == exact
+        exact = (found.cycles, found.dram_pj, found.dram_parts)
+        parts = {role: size[0] for role, size in cost.dram_parts.items()}
+        assert (cost.cycles[0], cost.dram_pj[0], parts) == exact
         for objective in ("delay", "energy", "edp"):
             least = orders.least.values(objective)[i]
             assert cost.values(objective) == [found.value(objective)]

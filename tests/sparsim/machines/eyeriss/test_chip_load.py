@@ -97,8 +97,8 @@ def test_unknown_level_has_a_hint() -> None:
     ("layer", "message"),
     [
         (
-            replace(conv(M=2), densities={"Inputs": Density(distribution="actual", mask="iacts.npy")}),
-            "Inputs actual",
+            replace(conv(M=2), densities={"Inputs": Density(distribution="banded", band_width=1)}),
+            "Inputs banded",
         ),
     ],
 )
