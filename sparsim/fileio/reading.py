@@ -7,6 +7,7 @@ header declares with what the file holds, before anything is allocated.
 
 import os
 import resource
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +65,9 @@ def read_text(
     """
     with reading(path, what, error):
         with open(path, "rb") as file:
-            data = file.read(limit + 1)
+            status = os.fstat(file.fileno())
+            ends = stat.S_ISREG(status.st_mode) and status.st_size <= limit
+            data = file.read() if ends else file.read(limit + 1)  # this makes room for the limit
         if len(data) > limit:
             raise refusal(path, f"is longer than {limit:,} bytes, too long for {what}", error)
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")

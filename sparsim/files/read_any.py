@@ -9,7 +9,7 @@ from typing import Any
 from sparsim.errors import SpecError
 from sparsim.files import sparsim_yaml
 from sparsim.files.documents import Documents
-from sparsim.files.timeloop_files import documents_of, load_files
+from sparsim.files.timeloop_files import documents_of, parse_files, read_texts
 from sparsim.files.yaml_reading import YamlMap, load_yaml
 
 Source = str | Path | Sequence[str | Path]
@@ -49,7 +49,8 @@ def read_any(source: Source, beside: Source = (), template_data: _Values | None 
 def is_timeloops(source: Source) -> bool:
     """Return whether there are files of Timeloop among presets and files."""
     paths = [source] if isinstance(source, str | Path) else list(source)
-    return any(not is_preset(path) and not sparsim_yaml.is_marked(path) for path in paths)
+    texts = read_texts(path for path in paths if not is_preset(path))
+    return not all(map(sparsim_yaml.is_marked, texts.values()))
 
 
 def has_problem(source: Source, template_data: _Values | None = None) -> bool:
@@ -74,18 +75,18 @@ def load_either(
 
     `may_stand_beside` says which documents of ours may stand beside Timeloop's and count as theirs there.
     """
-    names = [str(path) for path in paths]
-    marked = [name for name in names if sparsim_yaml.is_marked(name)]
-    ours = {name: data for name in marked if sparsim_yaml.is_native(data := load_yaml(name))}
-    theirs = [name for name in names if name not in ours]
+    texts = read_texts(paths)
+    marked = [name for name, text in texts.items() if sparsim_yaml.is_marked(text)]
+    ours = {name: data for name in marked if sparsim_yaml.is_native(data := load_yaml(name, texts[name]))}
+    theirs = {name: text for name, text in texts.items() if name not in ours}
     native = [
         name for name, data in ours.items() if not (theirs and may_stand_beside and may_stand_beside(data))
     ]
     if native and theirs:
         raise SpecError(
-            f"{native[0]} is a sparsim document and {theirs[0]} is not; give files of one kind only"
+            f"{native[0]} is a sparsim document and {next(iter(theirs))} is not; give files of one kind only"
         )
-    return [*ours.items(), *load_files(theirs, template_data, include)], bool(native)
+    return [*ours.items(), *parse_files(theirs, template_data, include)], bool(native)
 
 
 def _load(source: Source, template_data: _Values | None) -> tuple[_Files, bool]:

@@ -2,6 +2,7 @@
 describe.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -26,18 +27,31 @@ _LONGEST_KEPT = 20_000  # most characters of a text whose contents are cached
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
+def read_texts(paths: Iterable[str | Path]) -> dict[str, str]:
+    """Return the texts of files by their names. Raises FormatError for a file that cannot be read."""
+    return {str(path): read_text(path, what="a YAML file") for path in dict.fromkeys(paths)}
+
+
 def load_files(
     paths: Iterable[str | Path],
     template_data: Mapping[str, Any] | None = None,
     include: Sequence[str | Path] = (),
 ) -> list[tuple[str, YamlMap]]:
-    """Names and contents of the files, which are rendered where they are Jinja templates.
+    """Read files and call `parse_files`."""
+    return parse_files(read_texts(paths), template_data, include)
+
+
+def parse_files(
+    given: Mapping[str, str],
+    template_data: Mapping[str, Any] | None = None,
+    include: Sequence[str | Path] = (),
+) -> list[tuple[str, YamlMap]]:
+    """Names and contents of the files with the texts `given`, rendered where they are Jinja templates.
 
     `include`: folders, beside those of the files, in which templates may read files. Raises FormatError for
-    files that cannot be read, and for templates that ask for what they may not have.
+    texts that mean nothing, and for templates that ask for what they may not have.
     """
-    names = [str(path) for path in dict.fromkeys(paths)]
-    texts = {name: read_text(name, what="a YAML file") for name in names}
+    names, texts = list(given), dict(given)
     shown = {name: name for name in names}
     renderer = None
     if templates := [name for name in names if any(mark in texts[name] for mark in _TEMPLATE_MARKS)]:
@@ -61,7 +75,7 @@ def load_files(
 
 
 def _parse(path: str, text: str, name: str) -> YamlMap:
-    if Path(path).suffix != ".cfg":
+    if os.path.splitext(path)[1] != ".cfg":
         return _parse_yaml(text, name)
     from sparsim.files.libconfig_reading import parse_libconfig  # most files are YAML
 

@@ -5,10 +5,19 @@ key.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from yaml import (
+    AliasEvent,
+    MappingEndEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
 
 from sparsim.errors import FormatError
 from sparsim.fileio.reading import read_text, reading
@@ -40,13 +49,15 @@ class YamlMap(dict[str, Any]):
     `tag` is the YAML tag that stands before it, as in `!Container {}`, where the reader keeps tags.
     """
 
+    __slots__ = ("lines", "tag")
+
     def __init__(self) -> None:
         self.lines: dict[str, int] = {}
         self.tag = ""
 
 
-def load_yaml(path: str | Path) -> YamlMap:
-    """The mapping that the file holds, in file order.
+def load_yaml(path: str | Path, text: str | None = None) -> YamlMap:
+    """The mapping that the file holds, in file order. Its `text` may be at hand.
 
     Scalars follow YAML 1.2's core schema: `1e-05` and `1E3` are numbers, `yes`, `off`, `N`, `12:30` text; so
     are, other than there, `010`, `0o10` and `0x10`. Anchors and merge keys are resolved.
@@ -55,7 +66,7 @@ def load_yaml(path: str | Path) -> YamlMap:
     control characters in its text, or a tag that names no type of YAML.
     """
     with reading(path, "a YAML file"):
-        return parse_yaml(read_text(path, what="a YAML file"), str(path))
+        return parse_yaml(read_text(path, what="a YAML file") if text is None else text, str(path))
 
 
 def parse_yaml(text: str, name: str, builder: type[Builder] | None = None) -> YamlMap:
@@ -97,6 +108,7 @@ def plain_scalar(text: str) -> Any:
     return text
 
 
+_scalar_of_parser = lru_cache(maxsize=4096)(plain_scalar)  # not for subclasses of str, which equal others
 _TYPES: dict[str, tuple[type, ...]] = {
     "null": (type(None),), "bool": (bool,), "int": (int,), "float": (int, float), "str": (str,),
     "seq": (list,), "map": (YamlMap,),
@@ -127,12 +139,12 @@ class Builder:
 
     def document(self) -> Any:
         self.next()  # start of the stream
-        if isinstance(self.next(), yaml.StreamEndEvent):
+        if isinstance(self.next(), StreamEndEvent):
             raise FormatError("is empty", path=self.name)
         root = self.value(self.next(), 0)
         self.next()  # end of the document
         event = self.next()
-        if not isinstance(event, yaml.StreamEndEvent):
+        if not isinstance(event, StreamEndEvent):
             raise FormatError("a second document starts here; a file must hold one", path=self.where(event))
         if root is None:
             raise FormatError("is empty", path=self.name)
@@ -144,13 +156,15 @@ class Builder:
         if self.written > _MAX_WRITTEN:
             raise FormatError(f"holds more than {_MAX_WRITTEN} values", path=self.where(event))
         kind = type(event)
-        if kind is yaml.AliasEvent:
+        if kind is AliasEvent:
             return self.alias(event, depth)
         if depth >= _MAX_DEPTH:
             raise FormatError(f"nested more than {_MAX_DEPTH} deep", path=self.where(event))
-        if kind is yaml.ScalarEvent:
-            value = self.scalar(event)
-        elif kind is yaml.SequenceStartEvent:
+        if kind is ScalarEvent:
+            text = event.value  # most values need no more than this
+            special = event.style or event.tag or len(text) > MAX_DIGITS
+            value = self.scalar(event) if special else _scalar_of_parser(text)
+        elif kind is SequenceStartEvent:
             value = self.sequence(event, depth)
         else:
             value = self.mapping(event, depth)
@@ -163,7 +177,7 @@ class Builder:
     def tagged(self, event: Any, value: Any) -> Any:
         """Return a value with the type that its tag names, as in `!!str 10`."""
         name = event.tag.removeprefix(CORE_TAGS)
-        if type(event) is yaml.ScalarEvent:
+        if type(event) is ScalarEvent:
             value = self.text(event) if name in ("!", "str") else plain_scalar(event.value)
         if name != "!" and type(value) not in _TYPES.get(name, ()):
             shown = event.tag.replace(CORE_TAGS, "!!")
@@ -198,27 +212,29 @@ class Builder:
 
     def sequence(self, start: Any, depth: int) -> list[Any]:
         result = []
-        while type(event := self.next()) is not yaml.SequenceEndEvent:
+        following = self.next
+        while type(event := following()) is not SequenceEndEvent:
             result.append(self.value(event, depth + 1))
         return result
 
     def mapping(self, start: Any, depth: int) -> YamlMap:
         result = YamlMap()
         merges: list[tuple[str, Any, Any]] = []  # merge key, what it names, where
-        while type(event := self.next()) is not yaml.MappingEndEvent:
-            if type(event) is not yaml.ScalarEvent:
+        following, lines, merge_keys = self.next, result.lines, self.merge_keys
+        while type(event := following()) is not MappingEndEvent:
+            line = event.start_mark.line + 1
+            if type(event) is not ScalarEvent:
                 raise FormatError("a key is not plain text", path=self.where(event))
-            key, line = self.text(event), self.line(event)
-            value = self.value(self.next(), depth + 1)
-            if key in self.merge_keys and not event.style:
+            key = self.text(event) if self.may_hold_controls else event.value
+            value = self.value(following(), depth + 1)
+            if key in merge_keys and not event.style:
                 merges.append((key, value, event))
             elif key in result:
                 raise FormatError(
-                    f"key '{key}' appears twice, first in line {result.lines[key]}", path=self.where(event)
+                    f"key '{key}' appears twice, first in line {lines[key]}", path=self.where(event)
                 )
             else:
-                result[key] = value
-                result.lines[key] = line
+                result[key], lines[key] = value, line
         for key, value, event in merges:
             self.merge(result, key, self.sources(key, value, event), event)
         return result

@@ -220,11 +220,9 @@ def test_pattern_does_not_walk_folders_below(tmp_path):
     refused(tmp_path, {"v4.yaml": "{{ include_all('**', 'a') }}", "deep/part.yaml": "a: 1\n"})
 
 
-def test_blank_lines_take_no_time(tmp_path):
-    path = tmp_path / "v4.yaml"
-    path.write_text("\n" * 100_000 + "problem: {}\n")
+def test_blank_lines_take_no_time():
     with bounded():
-        assert not is_marked(path)
+        assert not is_marked("\n" * 100_000 + "problem: {}\n")
 
 
 def test_many_containers_are_refused(tmp_path):
