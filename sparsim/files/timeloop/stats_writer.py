@@ -6,11 +6,9 @@ from sparsim.files.timeloop.map_writer import loop_text
 from sparsim.files.timeloop.network_stats import network_block
 from sparsim.files.timeloop.stats_rows import real, table
 from sparsim.model.result import (
-    Access,
     Bandwidth,
     ComputeResult,
     Evaluation,
-    FormatAccess,
     LoopView,
     NetworkResult,
     OperationalIntensity,
@@ -21,7 +19,7 @@ from sparsim.model.result import (
 )
 
 UNSIGNED = 2**64  # the reference counts operations in 64 bits, even if the difference is negative
-_DENSE_LABEL, _SPARSE_LABEL = 41, 60
+_SPARSE_LABEL = 60  # width of a label
 
 
 def write_stats(evaluation: Evaluation) -> str:
@@ -38,11 +36,11 @@ def write_stats(evaluation: Evaluation) -> str:
         lines += [f"Level {i + 1}", "-" * 7]
         # as in the reference, loops are lost at levels outside all that keep the first dataspace
         loops = storage.loops if fanouts[storage.name] else ()
-        lines += _storage(storage, loops, evaluation.sparse_report)
+        lines.append(_storage(storage, loops, evaluation.sparse_report))
     lines += ["Networks", "-" * 8]
     for i, network in enumerate(_networks(evaluation)):
         lines += [f"Network {i}", "-" * 9]
-        lines += network_block(network)
+        lines.append(network_block(network))
     lines += ["", *_intensity(evaluation), "", "", *_divisibility(evaluation), *_summary(evaluation), "", ""]
     return "\n".join(lines)
 
@@ -98,73 +96,74 @@ def _compute(compute: ComputeResult, sparse: bool) -> list[str]:
     ]  # fmt: skip
 
 
-def _storage(result: StorageResult, loops: tuple[LoopView, ...], sparse: bool) -> list[str]:
-    specs = _sparse_specs(result) if sparse else _dense_specs(result)
-    lines = [
-        f"=== {result.name} ===", "",
-        "    SPECS", "    -----", *table(specs, indent=8, width=29 if sparse else 28), "",
-        "    MAPPING", "    -------", "    Loop nest:", *_loops(loops), "",
-        "    STATS", "    -----",
-        f"    Cycles               : {result.cycles}",
-        f"    Bandwidth throttling : {result.throttling:.2f}",
-    ]  # fmt: skip
-    for tensor in result.tensors:
-        lines += [f"    {tensor.dataspace}:", *(_sparse_tensor(tensor) if sparse else _dense_tensor(tensor))]
-    return [*lines, ""]
+def _storage(result: StorageResult, loops: tuple[LoopView, ...], sparse: bool) -> str:
+    write_specs, write_tensor = (_sparse_specs, _sparse_tensor) if sparse else (_dense_specs, _dense_tensor)
+    return f"""\
+=== {result.name} ===
+
+    SPECS
+    -----
+{write_specs(result)}
+    MAPPING
+    -------
+    Loop nest:
+{_loops(loops)}
+    STATS
+    -----
+    Cycles               : {result.cycles}
+    Bandwidth throttling : {result.throttling:.2f}
+{"".join(map(write_tensor, result.tensors))}"""
 
 
-def _loops(loops: tuple[LoopView, ...]) -> list[str]:
-    return [f"{' ' * (6 + 2 * i)}{loop_text(loop)}" for i, loop in enumerate(loops)]
+def _loops(loops: tuple[LoopView, ...]) -> str:
+    return "".join(f"{' ' * (6 + 2 * i)}{loop_text(loop)}\n" for i, loop in enumerate(loops))
 
 
-def _shared_specs(result: StorageResult) -> list[tuple[str, str]]:
-    """Return the rows that both variants have in the middle of SPECS."""
+def _dense_specs(result: StorageResult) -> str:
     storage = result.storage
-    return [
-        ("Cluster size", str(storage.cluster_size)),
-        ("Instances", _instances(result.instances, result.mesh)),
-        ("Shared bandwidth", real(storage.shared_bandwidth)),
-        ("Read bandwidth", real(storage.read_bandwidth)),
-        ("Write bandwidth", real(storage.write_bandwidth)),
-        ("Multiple buffering", f"{storage.multiple_buffering:.2f}"),
-    ]
+    return f"""\
+        Technology                  : {storage.technology}
+        Size                        : {_integer(storage.size_words)}
+        Word bits                   : {storage.word_bits}
+        Block size                  : {storage.block_size}
+        Cluster size                : {storage.cluster_size}
+        Instances                   : {_instances(result.instances, result.mesh)}
+        Shared bandwidth            : {real(storage.shared_bandwidth)}
+        Read bandwidth              : {real(storage.read_bandwidth)}
+        Write bandwidth             : {real(storage.write_bandwidth)}
+        Multiple buffering          : {storage.multiple_buffering:.2f}
+        Effective size              : {_integer(storage.effective_size_words)}
+        Min utilization             : {storage.min_utilization:.2f}
+        Vector access energy        : {result.vector_access_energy_pj:.2f} pJ
+        Vector access energy source : {result.vector_energy_source}
+        Area                        : {result.area_per_instance_um2:.2f} um^2
+"""
 
 
-def _dense_specs(result: StorageResult) -> list[tuple[str, str]]:
+def _sparse_specs(result: StorageResult) -> str:
     storage = result.storage
-    return [
-        ("Technology", storage.technology),
-        ("Size", _integer(storage.size_words)),
-        ("Word bits", str(storage.word_bits)),
-        ("Block size", str(storage.block_size)),
-        *_shared_specs(result),
-        ("Effective size", _integer(storage.effective_size_words)),
-        ("Min utilization", f"{storage.min_utilization:.2f}"),
-        ("Vector access energy", f"{result.vector_access_energy_pj:.2f} pJ"),
-        ("Vector access energy source", result.vector_energy_source),
-        ("Area", f"{result.area_per_instance_um2:.2f} um^2"),
-    ]
-
-
-def _sparse_specs(result: StorageResult) -> list[tuple[str, str]]:
-    storage = result.storage
-    return [
-        ("Technology", storage.technology),
-        ("Data storage size", _integer(storage.size_words)),
-        ("Data word bits", str(storage.word_bits)),
-        ("Data block size", str(storage.block_size)),
-        ("Metadata storage width(bits)", str(storage.metadata_width_bits)),
-        ("Metadata storage depth", _integer(storage.metadata_depth)),
-        *_shared_specs(result),
-        ("Effective data storage size", _integer(storage.effective_size_words)),
-        ("Min utilization", f"{storage.min_utilization:.2f}"),
-        ("Vector read energy", f"{result.read_energy_pj:.2f} pJ"),
-        ("Vector write energy", f"{result.write_energy_pj:.2f} pJ"),
-        ("Vector metadata read energy", f"{result.metadata_read_energy_pj:.2f} pJ"),
-        ("Vector metadata write energy", f"{result.metadata_write_energy_pj:.2f} pJ"),
-        ("(De)compression energy", f"{result.decompression_energy_pj:.2f} pJ"),
-        ("Area", f"{result.area_per_instance_um2:.2f} um^2"),
-    ]
+    return f"""\
+        Technology                   : {storage.technology}
+        Data storage size            : {_integer(storage.size_words)}
+        Data word bits               : {storage.word_bits}
+        Data block size              : {storage.block_size}
+        Metadata storage width(bits) : {storage.metadata_width_bits}
+        Metadata storage depth       : {_integer(storage.metadata_depth)}
+        Cluster size                 : {storage.cluster_size}
+        Instances                    : {_instances(result.instances, result.mesh)}
+        Shared bandwidth             : {real(storage.shared_bandwidth)}
+        Read bandwidth               : {real(storage.read_bandwidth)}
+        Write bandwidth              : {real(storage.write_bandwidth)}
+        Multiple buffering           : {storage.multiple_buffering:.2f}
+        Effective data storage size  : {_integer(storage.effective_size_words)}
+        Min utilization              : {storage.min_utilization:.2f}
+        Vector read energy           : {result.read_energy_pj:.2f} pJ
+        Vector write energy          : {result.write_energy_pj:.2f} pJ
+        Vector metadata read energy  : {result.metadata_read_energy_pj:.2f} pJ
+        Vector metadata write energy : {result.metadata_write_energy_pj:.2f} pJ
+        (De)compression energy       : {result.decompression_energy_pj:.2f} pJ
+        Area                         : {result.area_per_instance_um2:.2f} um^2
+"""
 
 
 def _per_access(tensor: TensorTraffic) -> float:
@@ -174,115 +173,122 @@ def _per_access(tensor: TensorTraffic) -> float:
     return ratio(tensor.energy_per_instance_pj, accesses)
 
 
-def _energies(tensor: TensorTraffic) -> list[tuple[str, str]]:
-    return [
-        ("Temporal reductions (per-instance)", str(tensor.temporal_reductions)),
-        ("Address generations (per-cluster)", str(tensor.address_generations)),
-        ("Energy (per-scalar-access)", f"{_quotient(_per_access(tensor))} pJ"),
-        ("Energy (per-instance)", f"{tensor.energy_per_instance_pj:.2f} pJ"),
-        ("Energy (total)", f"{tensor.energy_pj:.2f} pJ"),
-        ("Temporal Reduction Energy (per-instance)", f"{tensor.reduction_energy_per_instance_pj:.2f} pJ"),
-        ("Temporal Reduction Energy (total)", f"{tensor.reduction_energy_pj:.2f} pJ"),
-        ("Address Generation Energy (per-cluster)", f"{tensor.addr_gen_energy_per_cluster_pj:.2f} pJ"),
-        ("Address Generation Energy (total)", f"{tensor.addr_gen_energy_pj:.2f} pJ"),
-    ]
+def _dense_tensor(tensor: TensorTraffic) -> str:
+    return f"""\
+    {tensor.dataspace}:
+        Partition size                           : {tensor.partition_words}
+        Utilized capacity                        : {tensor.utilized_words}
+        Utilized instances (max)                 : {int(tensor.instances_average)}
+        Utilized clusters (max)                  : {tensor.clusters}
+        Scalar reads (per-instance)              : {tensor.reads.actual}
+        Scalar updates (per-instance)            : {tensor.updates.actual}
+        Scalar fills (per-instance)              : {tensor.fills.actual}
+        Temporal reductions (per-instance)       : {tensor.temporal_reductions}
+        Address generations (per-cluster)        : {tensor.address_generations}
+        Energy (per-scalar-access)               : {_quotient(_per_access(tensor))} pJ
+        Energy (per-instance)                    : {tensor.energy_per_instance_pj:.2f} pJ
+        Energy (total)                           : {tensor.energy_pj:.2f} pJ
+        Temporal Reduction Energy (per-instance) : {tensor.reduction_energy_per_instance_pj:.2f} pJ
+        Temporal Reduction Energy (total)        : {tensor.reduction_energy_pj:.2f} pJ
+        Address Generation Energy (per-cluster)  : {tensor.addr_gen_energy_per_cluster_pj:.2f} pJ
+        Address Generation Energy (total)        : {tensor.addr_gen_energy_pj:.2f} pJ
+        Shared Bandwidth (per-instance)          : {tensor.shared.per_instance:.2f} words/cycle
+        Shared Bandwidth (total)                 : {tensor.shared.total:.2f} words/cycle
+        Read Bandwidth (per-instance)            : {tensor.read.per_instance:.2f} words/cycle
+        Read Bandwidth (total)                   : {tensor.read.total:.2f} words/cycle
+        Write Bandwidth (per-instance)           : {tensor.write.per_instance:.2f} words/cycle
+        Write Bandwidth (total)                  : {tensor.write.total:.2f} words/cycle
+"""
 
 
-def _bandwidths(tensor: TensorTraffic) -> list[tuple[str, Bandwidth]]:
-    return [("Shared", tensor.shared), ("Read", tensor.read), ("Write", tensor.write)]
-
-
-def _dense_tensor(tensor: TensorTraffic) -> list[str]:
-    rows = [
-        ("Partition size", str(tensor.partition_words)),
-        ("Utilized capacity", str(tensor.utilized_words)),
-        ("Utilized instances (max)", str(int(tensor.instances_average))),
-        ("Utilized clusters (max)", str(tensor.clusters)),
-        ("Scalar reads (per-instance)", str(tensor.reads.actual)),
-        ("Scalar updates (per-instance)", str(tensor.updates.actual)),
-        ("Scalar fills (per-instance)", str(tensor.fills.actual)),
-        *_energies(tensor),
-    ]
-    for name, bandwidth in _bandwidths(tensor):
-        rows += [
-            (f"{name} Bandwidth (per-instance)", f"{bandwidth.per_instance:.2f} words/cycle"),
-            (f"{name} Bandwidth (total)", f"{bandwidth.total:.2f} words/cycle"),
-        ]
-    return table(rows, indent=8, width=_DENSE_LABEL)
-
-
-def _sparse_tensor(tensor: TensorTraffic) -> list[str]:
+def _sparse_tensor(tensor: TensorTraffic) -> str:
     formats = "".join(f"{name} " for name in tensor.format) or "none"
-    rows = [
-        ("Partition size", str(tensor.partition_words)),
-        ("Tile density distribution", tensor.density_model),
-        ("Data tile shape", str(tensor.tile_words)),
-        ("Max utilized data storage capacity", str(tensor.utilized_words)),
-        ("Representation format", formats),
-    ]
-    lines = table(rows, indent=8, width=_SPARSE_LABEL)
-    label = "Max utilized Repr format storage capacity"
-    lines += _ranks(label, tensor.format_words, bool(tensor.format), ", ")
-    rows = [
-        ("Utilized instances (max)", str(tensor.instances_max)),
-        ("Utilized instances (average)", f"{tensor.instances_average:.2f}"),
-        ("Utilized clusters (max)", str(tensor.clusters)),
-        *_scalars("reads", tensor.reads),
-        *_scalars("fills", tensor.fills),
-        *_scalars("updates", tensor.updates),
-    ]
-    lines += table(rows, indent=8, width=_SPARSE_LABEL)
-    if tensor.format:
-        lines += _format_words("reads", tensor.format_reads)
-        lines += _format_words("fills", tensor.format_fills)
-        lines += _format_words("updates", tensor.format_updates)
-    lines += table(_energies(tensor), indent=8, width=_SPARSE_LABEL)
-    for name, bandwidth in _bandwidths(tensor):
-        data, words = 100 * (1 - bandwidth.format_fraction), 100 * bandwidth.format_fraction
-        lines += [
-            *_rate(f"Average {name} Bandwidth (per-instance)", bandwidth.per_instance),
-            f"            Breakdown (Data, Format): ({data:.2f}%, {words:.2f}%)",
-            *_rate(f"{name} Bandwidth (total)", bandwidth.total),
-        ]
-    return lines
+    reads, fills, updates = tensor.reads, tensor.fills, tensor.updates
+    shared, read, write = tensor.shared, tensor.read, tensor.write
+    additions_pj = tensor.reduction_energy_per_instance_pj
+    addresses_pj = tensor.addr_gen_energy_per_cluster_pj
+    capacity = _ranks(
+        "Max utilized Repr format storage capacity", tensor.format_words, bool(tensor.format), ", "
+    )
+    return f"""\
+    {tensor.dataspace}:
+        Partition size                                              : {tensor.partition_words}
+        Tile density distribution                                   : {tensor.density_model}
+        Data tile shape                                             : {tensor.tile_words}
+        Max utilized data storage capacity                          : {tensor.utilized_words}
+        Representation format                                       : {formats}
+{capacity}\
+        Utilized instances (max)                                    : {tensor.instances_max}
+        Utilized instances (average)                                : {tensor.instances_average:.2f}
+        Utilized clusters (max)                                     : {tensor.clusters}
+        Algorithmic scalar reads (per-instance)                     : {reads.algorithmic}
+        Actual scalar reads (per-instance)                          : {reads.actual}
+        Gated scalar reads (per-instance)                           : {reads.gated}
+        Skipped scalar reads (per-instance)                         : {reads.skipped}
+        Algorithmic scalar fills (per-instance)                     : {fills.algorithmic}
+        Actual scalar fills (per-instance)                          : {fills.actual}
+        Gated scalar fills (per-instance)                           : {fills.gated}
+        Skipped scalar fills (per-instance)                         : {fills.skipped}
+        Algorithmic scalar updates (per-instance)                   : {updates.algorithmic}
+        Actual scalar updates (per-instance)                        : {updates.actual}
+        Gated scalar updates (per-instance)                         : {updates.gated}
+        Skipped scalar updates (per-instance)                       : {updates.skipped}
+{_format_words(tensor)}\
+        Temporal reductions (per-instance)                          : {tensor.temporal_reductions}
+        Address generations (per-cluster)                           : {tensor.address_generations}
+        Energy (per-scalar-access)                                  : {_quotient(_per_access(tensor))} pJ
+        Energy (per-instance)                                       : {tensor.energy_per_instance_pj:.2f} pJ
+        Energy (total)                                              : {tensor.energy_pj:.2f} pJ
+        Temporal Reduction Energy (per-instance)                    : {additions_pj:.2f} pJ
+        Temporal Reduction Energy (total)                           : {tensor.reduction_energy_pj:.2f} pJ
+        Address Generation Energy (per-cluster)                     : {addresses_pj:.2f} pJ
+        Address Generation Energy (total)                           : {tensor.addr_gen_energy_pj:.2f} pJ
+        Average Shared Bandwidth (per-instance)                     : {shared.per_instance:.2f} words/cycle
+            Breakdown (Data, Format): {_breakdown(shared)}
+        Shared Bandwidth (total)                                    : {shared.total:.2f} words/cycle
+        Average Read Bandwidth (per-instance)                       : {read.per_instance:.2f} words/cycle
+            Breakdown (Data, Format): {_breakdown(read)}
+        Read Bandwidth (total)                                      : {read.total:.2f} words/cycle
+        Average Write Bandwidth (per-instance)                      : {write.per_instance:.2f} words/cycle
+            Breakdown (Data, Format): {_breakdown(write)}
+        Write Bandwidth (total)                                     : {write.total:.2f} words/cycle
+"""
 
 
-def _rate(label: str, words_per_cycle: float) -> list[str]:
-    return table([(label, f"{words_per_cycle:.2f} words/cycle")], indent=8, width=_SPARSE_LABEL)
+def _breakdown(bandwidth: Bandwidth) -> str:
+    words = bandwidth.format_fraction
+    return f"({100 * (1 - words):.2f}%, {100 * words:.2f}%)"
 
 
-def _scalars(kind: str, access: Access) -> list[tuple[str, str]]:
-    return [
-        (f"Algorithmic scalar {kind} (per-instance)", str(access.algorithmic)),
-        (f"Actual scalar {kind} (per-instance)", str(access.actual)),
-        (f"Gated scalar {kind} (per-instance)", str(access.gated)),
-        (f"Skipped scalar {kind} (per-instance)", str(access.skipped)),
-    ]
-
-
-def _format_words(kind: str, access: FormatAccess) -> list[str]:
-    outcomes = [
-        ("Actual", access.actual, access.actual_bits),
-        ("Gated", access.gated, access.gated_bits),
-        ("Skipped", access.skipped, access.skipped_bits),
-    ]
+def _format_words(tensor: TensorTraffic) -> str:
+    if not tensor.format:
+        return ""
     lines = []
-    for name, units, bits in outcomes:
-        lines += _ranks(f"{name} scalar format {kind} (per-instance)", units, bits > 0, ",  ")
-    return lines
+    kinds = (
+        ("reads", tensor.format_reads),
+        ("fills", tensor.format_fills),
+        ("updates", tensor.format_updates),
+    )
+    for kind, access in kinds:
+        outcomes = (
+            ("Actual", access.actual, access.actual_bits),
+            ("Gated", access.gated, access.gated_bits),
+            ("Skipped", access.skipped, access.skipped_bits),
+        )
+        for name, units, bits in outcomes:
+            lines.append(_ranks(f"{name} scalar format {kind} (per-instance)", units, bits > 0, ",  "))
+    return "".join(lines)
 
 
-def _ranks(label: str, units: tuple[tuple[int, int], ...], listed: bool, comma: str) -> list[str]:
+def _ranks(label: str, units: tuple[tuple[int, int], ...], listed: bool, comma: str) -> str:
     """One line per rank, top rank first; a single 0 if not `listed`, also for words that hold no bits."""
     if not listed:
-        return [f"        {label:<{_SPARSE_LABEL}}: 0"]
-    return [
-        f"        {label:<{_SPARSE_LABEL}}",
-        *(
-            f"            Rank {len(units) - 1 - i} (metadata, payload): ({metadata}{comma}{payload})"
-            for i, (metadata, payload) in enumerate(units)
-        ),
-    ]
+        return f"        {label:<{_SPARSE_LABEL}}: 0\n"
+    lines = [f"        {label:<{_SPARSE_LABEL}}\n"]
+    for i, (metadata, payload) in enumerate(units):
+        rank = len(units) - 1 - i
+        lines.append(f"            Rank {rank} (metadata, payload): ({metadata}{comma}{payload})\n")
+    return "".join(lines)
 
 
 def _intensity(evaluation: Evaluation) -> list[str]:
