@@ -137,8 +137,9 @@ def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool | None) 
     files, is_native = _load(paths, reading)
     if is_native:
         return sparsim_yaml.documents_from(files)
-    theirs = [(path, data) for path, data in files if not _is_beside(data)]
-    ours = sparsim_yaml.documents_from([file for file in files if file not in theirs], keep_names=True)
+    beside = [file for file in files if _is_beside(file[1])]
+    theirs = [file for file in files if file not in beside]
+    ours = sparsim_yaml.documents_from(beside, keep_names=True)
     where = ", ".join(paths)
     if ours.mapping is not None and any("mapping" in data for _, data in theirs):
         raise SpecError(
@@ -159,7 +160,7 @@ def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool | None) 
         documents = replace(documents, mapping=ours.mapping)
     if has_energies:
         documents = replace(documents, energy=ours.energy, components=ours.components)
-    return documents.accounted(documents.accounting)
+    return documents.accounted(documents.accounting) if beside else documents
 
 
 def read_everything(paths: tuple[str, ...], reading: Reading) -> Documents:

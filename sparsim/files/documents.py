@@ -88,14 +88,9 @@ class Documents:
         if self.architecture is None:
             raise SpecError("'architecture' is missing", path=self.where)
         try:
-            found = Accelerator(
-                architecture=self.architecture, policy=self.policy, energy=self.energy,
-                components=self.components, mapspace=self.mapspace,
-            )  # fmt: skip
-            energy_table(found)
+            return _accelerator(self.architecture, self.policy, self.energy, self.components, self.mapspace)
         except SpecError as error:
             raise error.within(self.where) from None
-        return _shared(found)
 
     def accounted(self, accounting: Accounting | None) -> Self:
         """Return the same documents for a convention of accounting.
@@ -114,7 +109,9 @@ class Documents:
         if accounting is None:
             return self
         rules: Rules = "timeloop-4" if accounting in OF_TIMELOOP_4 else "timeloop-3"
-        energy = self.energy and structs.replace(self.energy, rules=rules)
+        given = energy = self.energy
+        if given is not None and given.rules != rules:
+            energy = given.kept("other rules", (rules,), lambda: structs.replace(given, rules=rules))
         components = tuple(structs.replace(one, energy_rules=rules) for one in self.components)
         return replace(self, accounting=accounting, energy=energy, components=components)
 
@@ -148,8 +145,18 @@ class Documents:
 
 
 @lru_cache(maxsize=64)
-def _shared(accelerator: Accelerator) -> Accelerator:
-    """Return the first of the equal accelerators in a process, which caches its lowered form and its
-    energies.
+def _accelerator(
+    architecture: Architecture,
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    components: tuple[Component, ...],
+    mapspace: Mapspace | None,
+) -> Accelerator:
+    """Return the accelerator of equal records once per process, because it caches its lowered form and its
+    energies. Raises SpecError.
     """
-    return accelerator
+    found = Accelerator(
+        architecture=architecture, policy=policy, energy=energy, components=components, mapspace=mapspace
+    )
+    energy_table(found)
+    return found

@@ -32,9 +32,14 @@ def check(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> tuple[str
     check_policies(arch, layer, policy, mapping.divisibility)
     _check_fanout(arch, mapping)
     keepers = _keepers(arch, layer.shape, mapping)
-    if policy is not None:
-        _check_policy(arch, layer.shape, policy)
-    return check_energy(accelerator, layer.shape, keepers)
+
+    def check_rest() -> tuple[str, ...]:
+        if policy is not None:
+            _check_policy(arch, layer.shape, policy)
+        return check_energy(accelerator, layer.shape, keepers)
+
+    # cases of one suite share an accelerator, and the rest does not depend on factors and densities
+    return accelerator.kept("checked", (layer.shape, keepers), check_rest)
 
 
 def check_mapspace(arch: Architecture, shape: Shape, mapspace: Mapspace) -> None:
@@ -197,7 +202,4 @@ def check_energy(accelerator: Accelerator, shape: Shape, keepers: dict[str, list
             if dataspace.read_write:
                 require_storage_energy(arch.storage[i], energy, "random_update")
     require_compute_energy(arch.compute, energy)
-    # cases of one suite share an accelerator, and the gaps do not depend on factors and densities
-    return accelerator.kept(
-        "gaps", (shape, keepers), lambda: energy_gaps(accelerator, shape, energy, keepers)
-    )
+    return energy_gaps(accelerator, shape, energy, keepers)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sparsim.errors import LONGEST_NAME, SpecError
 from sparsim.files.yaml_reading import MAX_DIGITS, YamlMap, plain_scalar
+from sparsim.records.record import Record
 
 _FLAGS = {
     "true": True,
@@ -185,7 +186,7 @@ class Node:
         are reported only if they look like a misspelt known one.
         """
         known = tuple(known)
-        plain = {one.replace("_", "-") for one in known}
+        plain = _hyphenated(known)
         spellings: dict[str, str] = {}
         for key in self.data:
             if (same := key.replace("_", "-")) in plain:
@@ -225,29 +226,35 @@ class _Kept(NamedTuple):
     files: tuple[str, ...]
 
 
-def read_once(read: Callable[..., T], *nodes: Node | None) -> T:
-    """Return `read(*nodes)`, from a cache if it was called for the same contents before.
+def read_once(read: Callable[..., T], *given: Node | Record | None) -> T:
+    """Return `read(*given)`, from a cache if it was called for the same contents before.
 
     `read` must depend on the contents alone. Warnings are repeated.
     """
-    given = [node for node in nodes if node is not None]
-    context = given[0].context
+    nodes = [one for one in given if isinstance(one, Node)]
+    context = nodes[0].context
     if context.variables:
-        return read(*nodes)
-    kept = _read(read, *(None if node is None else _Content(node) for node in nodes))
-    if kept.warnings and kept.files != tuple(node.file for node in given):  # warnings name their files
-        return read(*nodes)
+        return read(*given)
+    kept = _read(read, *(_Content(one) if isinstance(one, Node) else one for one in given))
+    if kept.warnings and kept.files != tuple(node.file for node in nodes):  # warnings name their files
+        return read(*given)
     context.warnings.extend(kept.warnings)
     result: T = kept.result
     return result
 
 
-@lru_cache(maxsize=128)
-def _read(read: Callable[..., Any], *contents: _Content | None) -> _Kept:
+@lru_cache(maxsize=512)
+def _read(read: Callable[..., Any], *given: _Content | Record | None) -> _Kept:
     context = Context(variables={}, warnings=[])
-    nodes = [None if one is None else Node(one.data, one.file, one.path, context) for one in contents]
-    result = read(*nodes)
-    return _Kept(result, tuple(context.warnings), tuple(one.file for one in contents if one is not None))
+    contents = [one for one in given if isinstance(one, _Content)]
+    nodes = {id(one): Node(one.data, one.file, one.path, context) for one in contents}
+    result = read(*(nodes.get(id(one), one) for one in given))
+    return _Kept(result, tuple(context.warnings), tuple(one.file for one in contents))
+
+
+@lru_cache(maxsize=256)
+def _hyphenated(keys: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(key.replace("_", "-") for key in keys)
 
 
 def or_default(value: T | None, default: T) -> T:

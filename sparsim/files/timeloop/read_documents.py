@@ -70,7 +70,8 @@ def documents_from(
         nodes["sparse_optimizations"].warn("is not read without a problem", "sparse_optimizations")
     elif "sparse_optimizations" in nodes and layer is not None:
         root = nodes["sparse_optimizations"]
-        policy = read_sparse_optimizations(root.child("sparse_optimizations") or root.blank(), arch, layer)
+        root = root.child("sparse_optimizations") or root.blank()
+        policy = read_once(read_sparse_optimizations, root, arch, layer.shape)
     if ert is not None:
         art = _section(nodes, "ART", files) if "ART" in nodes else None
         energy = read_once(read_tables, ert, art)

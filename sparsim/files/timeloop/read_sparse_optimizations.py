@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sparsim.errors import near
 from sparsim.files.timeloop.document_node import Node, describe
-from sparsim.records import Architecture, Layer, Option, Rank, Saf, SparsePolicy, TensorFormat
+from sparsim.records import Architecture, Option, Rank, Saf, Shape, SparsePolicy, TensorFormat
 
 _FORMATS = ("UOP", "RLE", "CP", "UB", "B")
 _ORDERS = ("outer-to-inner", "inner-to-outer")
@@ -19,20 +19,20 @@ _PARTS = ("representation-format", "action-optimization", "compute-optimization"
 class _Names:
     """The names that directives may use."""
 
-    def __init__(self, arch: Architecture, layer: Layer) -> None:
+    def __init__(self, arch: Architecture, shape: Shape) -> None:
         self.levels = tuple(level.name for level in arch.storage)
         self.compute = arch.compute.name
-        self.dims = layer.shape.dims
-        self.dataspaces = tuple(d.name for d in layer.shape.dataspaces)
+        self.dims = shape.dims
+        self.dataspaces = tuple(d.name for d in shape.dataspaces)
 
 
-def read_sparse_optimizations(root: Node, arch: Architecture, layer: Layer) -> SparsePolicy:
+def read_sparse_optimizations(root: Node, arch: Architecture, shape: Shape) -> SparsePolicy:
     """Formats and SAFs of all items; an empty document is an empty policy. Raises SpecError.
 
     As in the reference, later formats of a level replace earlier ones, and so do later actions of the same
     type and level; optimizations that say nothing still switch sparse processing on.
     """
-    names = _Names(arch, layer)
+    names = _Names(arch, shape)
     root.report_unknown(("version", "name", "targets"))
     formats: dict[str, tuple[TensorFormat, ...]] = {}
     safs: dict[tuple[str, str], tuple[Saf, ...]] = {}

@@ -11,7 +11,12 @@ import pytest
 from support.programs import run_module
 
 from sparsim.cli.case_lists import ListedCase, listed_cases
+from sparsim.cli.input_files import Reading
+from sparsim.cli.model_command import evaluate_files
 from sparsim.errors import SpecError
+from sparsim.files import documents as records_of_files
+from sparsim.files import timeloop_files
+from sparsim.files.timeloop import document_node
 
 ROOT = Path(__file__).parents[3]
 CASES = ROOT / "validation" / "references" / "random"
@@ -81,3 +86,57 @@ def test_a_wrong_list_is_refused_before_anything_is_evaluated(tmp_path: Path, te
 @pytest.mark.parametrize("words", [[], ["a.yaml", "--batch", str(CASES)]])
 def test_files_or_a_list_are_needed_and_not_both(words: list[str]) -> None:
     assert run_module("sparsim", "model", *words).returncode == 2
+
+
+CHANGES = {
+    "arch.yaml": ("read_bandwidth: 16", "read_bandwidth: 1"),
+    "ert.yaml": ("energy: 168.1282", "energy: 200"),
+    "mapping.yaml": ("permutation: NKM", "permutation: MNK"),
+    "problem.yaml": ("A: 0.1", "A: 0.3"),
+    "sparse.yaml": ("type: gating", "type: skipping"),
+}
+
+
+def changed(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    old, new = CHANGES[path.name]
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def result(files: list[str]) -> str:
+    evaluation = evaluate_files(tuple(files), None, (), None, Reading())[2]
+    return json.dumps(evaluation.to_dict())
+
+
+def result_alone(files: list[str]) -> str:
+    for cached in (timeloop_files._kept_yaml, document_node._read, records_of_files._accelerator):
+        cached.cache_clear()
+    return result(files)
+
+
+@pytest.mark.filterwarnings("ignore::sparsim.errors.EnergyWarning")
+def test_cases_that_share_all_documents_but_one_have_their_own_numbers(tmp_path: Path) -> None:
+    shared = {Path(path).name: path for path in documents(NAMES[0])}
+    cases = [[*shared.values()]]
+    for name in CHANGES:
+        shutil.copy(shared[name], tmp_path / name)
+        changed(tmp_path / name)
+        cases.append([*(shared | {name: str(tmp_path / name)}).values()])
+    alone = [result_alone(case) for case in cases]
+    assert len(set(alone)) == len(cases)
+    assert [result(case) for case in cases] == alone
+    assert [result(case) for case in reversed(cases)] == alone[::-1]
+
+
+@pytest.mark.filterwarnings("ignore::sparsim.errors.EnergyWarning")
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_file_is_read_again(tmp_path: Path, name: str) -> None:
+    for path in documents(NAMES[0]):
+        shutil.copy(path, tmp_path)
+    files = [str(path) for path in sorted(tmp_path.iterdir())]
+    before = result(files)
+    changed(tmp_path / name)
+    after = result(files)
+    assert after != before
+    assert after == result_alone(files)
