@@ -22,7 +22,7 @@ from sparsim.model.result import (
     ratio,
 )
 from sparsim.model.workspace import Scratch, without_scratch
-from sparsim.records import Accelerator, Layer
+from sparsim.records import Accelerator, Density, Layer
 from sparsim.records.energy_table import STORAGE_ACTIONS
 
 ACTION_NAMES = tuple(STORAGE_ACTIONS)
@@ -78,22 +78,31 @@ class _Levels:
         self.instances, self.average = sparse.space.prod(axis=2).tolist(), sparse.avg.tolist()
         self.space = sparse.space.tolist()
         self.dense, self.part, self.tile = nest.counts.tolist(), nest.part.tolist(), nest.tile.tolist()
+        self.kept, self.mesh = nest.kept.tolist(), of.arch_pack.mesh.tolist()
         self.rho, self.capacity = sparse.rho.tolist(), sparse.capacity.tolist()
         self.reductions = sparse.reductions.tolist()
         self.clusters, self.energies = cost.clusters.tolist(), cost.energy.tolist()
         self.vector, self.slowdown = cost.vector.tolist(), cost.slowdown.tolist()
         self.words, self.price = cost.words.tolist(), of.arch_pack.energy.tolist()
+        self.level_pj, self.cycles = cost.level_pj.tolist(), cost.cycles.tolist()
         self.rank_bits = of.policy_pack.rank[
             ..., packs.RANK_METADATA_BITS : packs.RANK_PAYLOAD_BITS + 1
         ].tolist()
+        ranks = of.policy_pack.format[..., packs.N_RANKS] if of.active else nest.kept * 0
+        self.ranks, self.capacity_ranks = ranks.tolist(), sparse.capacity_units.tolist()
+        self.moved = sparse.format.tolist() if of.active else []
+        formats = of.policy.formats if of.policy else ()
+        self.formats = {(f.level, f.dataspace): tuple(r.format.lower() for r in f.ranks) for f in formats}
+        self.densities = [_density_name(of.layer.density(name)) for name in of.data]
+        self.loops = self.all_loops()
 
     def storage(self, s: int) -> StorageResult:
         level = self.of.levels[s]
-        x, y, n = (int(i) for i in self.of.arch_pack.mesh[s + 1])
+        x, y, n = self.mesh[s + 1]
         price = dict(zip(ACTION_NAMES, self.price[s], strict=True))
         vector = self.of.energy.vector_energy[::-1][s]
-        tensors = tuple(self.tensor(s, v) for v in range(len(self.of.data)) if self.of.nest.kept[s, v])
-        energy_pj = float(self.of.cost.level_pj[s + 1])
+        tensors = tuple(self.tensor(s, v) for v, kept in enumerate(self.kept[s]) if kept)
+        energy_pj = self.level_pj[s + 1]
         if self.of.leaks[s]:  # the reference adds accesses to leakage, one tensor after the other
             energy_pj = sum((t.energy_pj + t.addr_gen_energy_pj for t in tensors), start=self.of.leaks[s])
         return StorageResult(
@@ -104,20 +113,21 @@ class _Levels:
             vector_energy_source=vector.source, read_energy_pj=price["random_read"],
             write_energy_pj=price["random_fill"], metadata_read_energy_pj=price["random_metadata_read"],
             metadata_write_energy_pj=price["random_metadata_fill"],
-            decompression_energy_pj=price["decompression_count"], loops=self.loops(s),
-            cycles=int(self.of.cost.cycles[s + 1]), throttling=self.slowdown[s],
+            decompression_energy_pj=price["decompression_count"], loops=tuple(self.loops[s]),
+            cycles=self.cycles[s + 1], throttling=self.slowdown[s],
             energy_pj=energy_pj, leakage_pj=self.of.leaks[s], tensors=tensors,
             leak_pj=0.0 if self.of.leaking is None else float(self.of.leaking.pj[s]),
             instances_per_gate=1 if self.of.leaking is None else int(self.of.leaking.shared[s]),
         )  # fmt: skip
 
-    def loops(self, s: int) -> tuple[LoopView, ...]:
-        rows = self.of.nest.loop[self.of.nest.real[: self.of.nest.ops[packs.N_REAL]]]
-        mine = rows[rows[:, packs.LEVEL] == s][::-1].tolist()
-        return tuple(
-            LoopView(self.of.layer.shape.dims[row[packs.DIM]], row[packs.BOUND], LOOP_KINDS[row[packs.KIND]])
-            for row in mine
-        )
+    def all_loops(self) -> list[list[LoopView]]:
+        """Return the loops of every level, outermost first."""
+        nest, dims = self.of.nest, self.of.layer.shape.dims
+        loops: list[list[LoopView]] = [[] for _ in self.of.levels]
+        for row in nest.loop[nest.real[: nest.ops[packs.N_REAL]][::-1]].tolist():
+            view = LoopView(dims[row[packs.DIM]], row[packs.BOUND], LOOP_KINDS[row[packs.KIND]])
+            loops[row[packs.LEVEL]].append(view)
+        return loops
 
     def tensor(self, s: int, v: int) -> TensorTraffic:
         instances, average = self.instances[s + 1][v], self.average[s + 1][v]
@@ -129,15 +139,16 @@ class _Levels:
         # a cluster's energy is spread over its utilised instances, then taken for all of them
         scale = average / (instances / clusters) if clusters else 0.0
         vector = [*self.vector[s][v][: packs.DECOMPRESS], decompressions, compressions]
-        actions = (n * price * scale for n, price in zip(vector, self.price[s], strict=True))
-        reads, fills, updates = (self.access(s, v, a, count[a]) for a in range(3))
+        actions = [n * price * scale for n, price in zip(vector, self.price[s], strict=True)]
+        reads, fills, updates = [self.access(s, v, a, count[a]) for a in range(3)]
         f_reads, f_fills, f_updates = self.format_accesses(s, v)
-        accesses = sum(row[packs.RANDOM] for row in count)
+        accesses = sum([row[packs.RANDOM] for row in count])
         shared, read, write = self.bandwidths(s, v, instances, average)
         return TensorTraffic(
-            dataspace=self.of.data[v], partition_words=self.part[s][v], density_model=self.model_name(v),
+            dataspace=self.of.data[v], partition_words=self.part[s][v], density_model=self.densities[v],
             tile_words=self.tile[s][v], tile_density=self.rho[s][v],
-            utilized_words=self.capacity[s][v], format=self.format_name(s, v),
+            utilized_words=self.capacity[s][v],
+            format=self.formats.get((self.of.levels[s].name, self.of.data[v]), ()),
             format_words=self.capacity_units(s, v), instances_max=instances, instances_average=average,
             clusters=clusters, reads=reads, fills=fills, updates=updates, format_reads=f_reads,
             format_fills=f_fills, format_updates=f_updates, temporal_reductions=self.reductions[s][v],
@@ -158,48 +169,32 @@ class _Levels:
     def addresses(self, s: int, v: int) -> int:
         a = packs.UPDATE if self.of.layer_pack.read_write[v] else packs.READ
         count = self.count[s][v]
-        return sum(count[i][o] for i in (a, packs.FILL) for o in (packs.RANDOM, packs.GATED))
-
-    def ranks(self, s: int, v: int) -> int:
-        return int(self.of.policy_pack.format[s, v, packs.N_RANKS]) if self.of.active else 0
-
-    def format_name(self, s: int, v: int) -> tuple[str, ...]:
-        for tensor in self.of.policy.formats if self.of.policy else ():
-            if tensor.level == self.of.levels[s].name and tensor.dataspace == self.of.data[v]:
-                return tuple(rank.format.lower() for rank in tensor.ranks)
-        return ()
+        return sum([count[i][o] for i in (a, packs.FILL) for o in (packs.RANDOM, packs.GATED)])
 
     def capacity_units(self, s: int, v: int) -> tuple[Units, ...]:
-        n = self.ranks(s, v)
-        units = self.of.sparse.capacity_units[s, v, :n].tolist() if n else ()
-        return tuple(Units(math.ceil(m), math.ceil(p)) for m, p in units[::-1])
+        units = self.capacity_ranks[s][v][: self.ranks[s][v]]
+        return tuple([Units(math.ceil(m), math.ceil(p)) for m, p in units[::-1]])
 
     def format_accesses(self, s: int, v: int) -> list[FormatAccess]:
         """Reads, fills and updates of metadata."""
-        n, width = self.ranks(s, v), self.rank_bits[s][v]
+        n = self.ranks[s][v]
         if not n:
             return [NO_FORMAT] * 3
-        stored = self.of.levels[s].metadata_width_bits > 0
-        moved = self.of.sparse.format[s, v, :, :, :n].tolist()
-        return [self.format_access(outcomes, width if stored else []) for outcomes in moved]
+        width = self.rank_bits[s][v] if self.of.levels[s].metadata_width_bits > 0 else []
+        moved = [[words[:n] for words in outcomes] for outcomes in self.moved[s][v]]
+        return [self.format_access(outcomes, width) for outcomes in moved]
 
     @staticmethod
     def format_access(outcomes: list[list[list[int]]], width: list[list[int]]) -> FormatAccess:
         """`outcomes`: units of every rank for each outcome. `width`: bits of units that are stored."""
         units, bits = [], []
         for words in outcomes:
-            units.append(tuple(Units(*row) for row in words[::-1]))
-            bits.append(sum(m * w[0] + p * w[1] for (m, p), w in zip(words, width, strict=False)))
+            units.append(tuple([Units(*row) for row in words[::-1]]))
+            bits.append(sum([m * w[0] + p * w[1] for (m, p), w in zip(words, width, strict=False)]))
         return FormatAccess(
             actual=units[0], gated=units[1], skipped=units[2],
             actual_bits=bits[0], gated_bits=bits[1], skipped_bits=bits[2],
         )  # fmt: skip
-
-    def model_name(self, v: int) -> str:
-        density = self.of.layer.density(self.of.data[v])
-        if density.distribution == "banded":
-            return f"banded-{density.band_width}"
-        return density.distribution
 
     def bandwidths(
         self, s: int, v: int, instances: int, average: float
@@ -226,3 +221,8 @@ class _Levels:
             bandwidth(r, read_format, read),
             bandwidth(w, write_format, write),
         )
+
+
+def _density_name(density: Density) -> str:
+    banded = density.distribution == "banded"
+    return f"banded-{density.band_width}" if banded else density.distribution
