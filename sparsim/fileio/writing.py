@@ -18,14 +18,14 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Open a binary file that replaces `path` when the block ends without an exception.
 
     Symbolic links and the mode of an existing file are kept. Paths that are not regular files, such as
-    /dev/stdout, are written to directly. Raises OSError, which names `path`. Without `durable` the disk may
-    write the content later than the name, so that a power cut can leave an empty file; this suits results
-    that are computed again in milliseconds.
+    /dev/stdout, are written to directly. Raises OSError, which names `path`. Without `durable` nothing waits
+    for the disk: a power cut can leave an empty file, and an interruption between two calls of the system
+    none. This suits results that are computed again in milliseconds.
     """
     name = os.fspath(path)
     try:
         old = _status(name)
-        if old is not None and (Path(name).is_relative_to("/dev") or not stat.S_ISREG(old.st_mode)):
+        if old is not None and (name.startswith("/dev/") or not stat.S_ISREG(old.st_mode)):
             with open(name, "wb") as file:  # /dev/stdout never counts as a regular file, wherever it leads
                 yield file
             return
@@ -34,11 +34,13 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[BinaryIO]:
         try:
             with open(beside, "xb") as file:
                 yield file
-                file.flush()
                 if durable:
+                    file.flush()
                     os.fsync(file.fileno())
             if old is not None:
                 os.chmod(beside, stat.S_IMODE(old.st_mode))
+                if not durable:  # ext4 writes the content to the disk when a file replaces another one
+                    os.unlink(target)
             os.replace(beside, target)
         except BaseException:
             Path(beside).unlink(missing_ok=True)
