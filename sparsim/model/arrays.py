@@ -11,7 +11,7 @@ Kernels use indices instead of names. Axis letters:
     B  mapping in a batch                    N  layer in a frozen network
     G  option of a SAF                       Q  leader of an option
     W  bucket of multicast traffic           X  axis of a mesh: X, Y
-    E  network between two levels
+    E  network between two levels            L  lane: one of the mappings that are evaluated side by side
 
 All arrays are C-contiguous, with integers as int64 and reals as float64, so that each kernel has one compiled
 signature.
@@ -80,7 +80,13 @@ DECOMPRESSIONS, COMPRESSIONS = 0, 1
 TRAFFIC_PJ, LINKS_PJ, ADDERS_PJ = 0, 1, 2
 PJ, CYCLES, STATUS = 0, 1, 2
 READ_WORDS, WRITE_WORDS, FORMAT_READ_BITS, FORMAT_WRITE_BITS = 0, 1, 2, 3  # of CostPack.words
-ANALYSE, FINISH, STACKED, COUNTED = 1, 2, 4, 8  # bits of the mode of `run` (kernels/driver.py)
+ANALYSE, FINISH, STACKED, COUNTED, COSTS_ONLY = (
+    1,
+    2,
+    4,
+    8,
+    16,
+)  # bits of the mode of `run`, see there
 # mapping flags, one bit per dataspace
 KEEP, NO_LINK, NO_MULTICAST, NO_REUSE = 0, 1, 2, 3
 # accounting
@@ -297,6 +303,31 @@ class RunPack(NamedTuple):
 
     out: Reals  # (B, 3 + S + H or less) pJ, cycles, status, accesses of storage levels, pJ of hardware levels
     counts: Ints  # (B, S, D, A) accesses that happen, with COUNTED
+
+
+class LanePack(NamedTuple):
+    """Scratch arrays of mappings that are evaluated side by side. Whole numbers are doubles, too."""
+
+    factor: Reals  # (T, R, L)
+    place: Reals  # (T, R, L) position of the dim in its nest, from the inside
+    split: Reals  # (T, L)
+    kept: Reals  # (S, D, L)
+    space: Reals  # (H, X, L)
+    steps: Reals  # (H, L) product of the temporal factors from storage level h outward
+    held: Reals  # (S, L) words that are kept
+    counts: Reals  # (S, D, A, L) reads, fills, updates
+    accesses: Reals  # (S, L)
+    tile: Reals  # (S, L) of the present dataspace, like the next three
+    groups: Reals  # (S, L) children that get different words
+    words: Reals  # (S, L) that one child receives
+    content: Reals  # (S, L) deliveries
+    status: Reals  # (L,) so far
+    energy: Reals  # (L,)
+    compute: Reals  # (L,) cycles of the arithmetic
+    cycles: Reals  # (L,)
+    times: Reals  # (L,) temporaries
+    nearest: Reals  # (L,)
+    row: Reals  # (L,)
 
 
 class SpacePack(NamedTuple):

@@ -27,7 +27,7 @@ from sparsim.model.lower import (
 )
 from sparsim.model.result import Evaluation
 from sparsim.model.status import REASONS, mapping_error
-from sparsim.model.workspace import Scratch, make_nest, make_scratch, most_children
+from sparsim.model.workspace import Scratch, make_lanes, make_nest, make_scratch, most_children
 from sparsim.records import Accelerator, Layer, Mapping
 from sparsim.records.accounting import Accounting
 from sparsim.records.divisibility import Cover, covered, covers_of
@@ -279,9 +279,11 @@ def evaluate_pack(
     def run(bounds: tuple[int, int]) -> None:
         nest = make_nest(arch_pack, layer_pack, policy_pack, children)
         scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest)
+        lanes = make_lanes(arch_pack, layer_pack)
         run_batch(
-            arch_pack, layer_pack, density, policy_pack, mappings, bounds, convention, networks, scratch, out
-        )
+            arch_pack, layer_pack, density, policy_pack, mappings, bounds, convention, networks, scratch, out,
+            lanes,
+        )  # fmt: skip
 
     edges = np.linspace(0, total, max(min(threads, total), 1) + 1).astype(int).tolist()
     chunks = list(pairwise(edges))

@@ -8,7 +8,7 @@ import numpy as np
 from sparsim.model import arrays as packs
 from sparsim.model.lower import ints
 from sparsim.model.machine_code import run
-from sparsim.model.workspace import Scratch, make_results, no_table
+from sparsim.model.workspace import Scratch, make_results, no_lanes, no_table
 
 _NO_COUNTS = ints(1, 1, 1, 1)
 
@@ -42,7 +42,7 @@ def analyse(
     density = packs.DensityPack(np.zeros_like(layer.relevant), np.ones(len(layer.relevant)))
     out = np.empty((row + 1, 3))
     given = arch, stacked(layer), stacked(density), policy, no_table(nest), mapping
-    results = stacked(nest), *_no_results(), packs.RunPack(out, _NO_COUNTS)
+    results = stacked(nest), *_no_results(), packs.RunPack(out, _NO_COUNTS), no_lanes()
     run(packs.ANALYSE, (*given, *results), (row, row + 1), accounting, networks=hops)
     return int(out[row, 2])
 
@@ -58,7 +58,7 @@ def finish(
     """Complete the evaluation of an analysed nest, networks included. Returns a status."""
     out = np.empty((1, 3))
     given = arch, stacked(layer), stacked(density), policy, table, _no_mapping()
-    results = stacked(scratch.nest), scratch.sparse, scratch.cost, packs.RunPack(out, _NO_COUNTS)
+    results = stacked(scratch.nest), scratch.sparse, scratch.cost, packs.RunPack(out, _NO_COUNTS), no_lanes()
     run(packs.FINISH, (*given, *results), (0, 1), packs.ELIDE_FIRST_FILL, networks=True)
     return int(out[0, 2])
 
@@ -74,13 +74,16 @@ def run_batch(
     networks: bool,
     scratch: Scratch,
     out: packs.Reals,
+    lanes: packs.LanePack | None = None,
 ) -> None:
     """Evaluate some rows of many mappings; out[b] := (pJ, cycles, status, accesses of every storage
-    level).
+    level). With `lanes`, mappings may be evaluated side by side, which leaves nothing in `scratch`.
     """
     given = arch, stacked(layer), stacked(density), policy, no_table(scratch.nest), mappings
-    results = stacked(scratch.nest), scratch.sparse, scratch.cost, packs.RunPack(out, _NO_COUNTS)
-    run(packs.ANALYSE | packs.FINISH, (*given, *results), rows, accounting, networks=networks)
+    written = packs.RunPack(out, _NO_COUNTS)
+    results = stacked(scratch.nest), scratch.sparse, scratch.cost, written, lanes or no_lanes()
+    mode = packs.ANALYSE | packs.FINISH | (packs.COSTS_ONLY if lanes else 0)
+    run(mode, (*given, *results), rows, accounting, networks=networks)
 
 
 def run_network(
@@ -99,7 +102,7 @@ def run_network(
     level, pJ of every hardware level).
     """
     given = arch, layers, densities, policy, table, _no_mapping()
-    results = nests, sparse, cost, packs.RunPack(out, _NO_COUNTS)
+    results = nests, sparse, cost, packs.RunPack(out, _NO_COUNTS), no_lanes()
     mode = packs.FINISH | packs.STACKED
     run(mode, (*given, *results), (0, len(out)), packs.ELIDE_FIRST_FILL, networks=networks)
 
@@ -120,7 +123,7 @@ def run_counts(
     fit.
     """
     given = arch, layers, densities, policy, no_table(scratch.nest), mappings
-    results = stacked(scratch.nest), scratch.sparse, scratch.cost, packs.RunPack(out, counts)
+    results = stacked(scratch.nest), scratch.sparse, scratch.cost, packs.RunPack(out, counts), no_lanes()
     mode = packs.ANALYSE | packs.FINISH | packs.COUNTED
     networks = arch.has_priced_networks
     run(mode, (*given, *results), (0, len(out)), accounting, networks=networks)

@@ -1,6 +1,7 @@
 """Allocation of the arrays that kernels fill."""
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from sparsim.model import arrays as packs
 from sparsim.model.lower import ints, reals
 
 _NO_INTS, _NO_REALS = ints(0), reals(0)
+LANES = 32  # mappings side by side: enough for the processor's vectors, few enough for its nearest cache
 
 
 class Scratch(NamedTuple):
@@ -116,6 +118,29 @@ def widen(nest: packs.NestPack, wide: packs.NestPack) -> packs.NestPack:
     for source, target in zip(nest, wide, strict=True):
         target[tuple(slice(n) for n in source.shape)] = source
     return wide
+
+
+def make_lanes(arch: packs.ArchPack, layer: packs.LayerPack) -> packs.LanePack:
+    """Make the arrays of mappings that are evaluated side by side."""
+    n_tiling, n_levels = len(arch.tiling), len(arch.fan)
+    n_data, n_dims = len(layer.relevant), len(layer.bound)
+    return _lanes(n_tiling, n_levels, n_data, n_dims, LANES)
+
+
+@cache
+def no_lanes() -> packs.LanePack:
+    """Make arrays without a lane, for evaluations one after the other."""
+    return _lanes(1, 1, 1, 1, 0)
+
+
+def _lanes(n_tiling: int, n_levels: int, n_data: int, n_dims: int, lanes: int) -> packs.LanePack:
+    shapes = {
+        "factor": (n_tiling, n_dims), "place": (n_tiling, n_dims), "split": (n_tiling,),
+        "kept": (n_levels, n_data), "space": (n_levels + 1, 2), "steps": (n_levels + 1,),
+        "counts": (n_levels, n_data, 3),
+        **dict.fromkeys(("held", "accesses", "tile", "groups", "words", "content"), (n_levels,)),
+    }  # fmt: skip
+    return packs.LanePack(*(reals(*shapes.get(name, ()), lanes) for name in packs.LanePack._fields))
 
 
 def _make_sparse(n_levels: int, n_data: int, n_ranks: int, entries: int) -> packs.SparsePack:

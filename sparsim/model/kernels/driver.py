@@ -3,6 +3,7 @@
 import numpy as np
 
 from sparsim.model import arrays as k
+from sparsim.model.kernels.dense_lanes import UNSETTLED, dense_costs, is_laned
 from sparsim.model.kernels.dense_traffic import dense_traffic
 from sparsim.model.kernels.energy_and_cycles import (
     check_capacity,
@@ -169,7 +170,7 @@ def _is_priced(sparse, cost):
 @kernel
 def run(
     mode, arch, layers, densities, policy, table, mapping, first, last, accounting, networks, nests, sparse,
-    cost, written
+    cost, written, lane
 ):  # fmt: skip
     """Evaluate the rows from `first` to `last` - 1.
 
@@ -181,12 +182,23 @@ def run(
 
     With COUNTED, row i of `layers` and `densities` is used, counts[i] is set to the actual accesses, and
     every term of the sums is checked. If a mapping does not fit, out[i] has the storage level in place of pJ.
+
+    With COSTS_ONLY, only `written.out` holds results afterwards, so that mappings may share the work.
     """
     out, counts = written.out, written.counts
     row, n_levels = first if mode & (k.STACKED | k.COUNTED) else 0, nests.kept.shape[1]
     y, d, n = row_of(layers, row), row_of(densities, row), row_of(nests, first if mode & k.STACKED else 0)
     related = False
+    laned = mode & k.COSTS_ONLY != 0 and is_laned(arch, y, policy, networks)
+    if laned:
+        width = lane.status.shape[0]
+        for i in range(first, last, width):
+            stop = min(i + width, last)
+            dense_costs(arch, y, mapping, i, stop, accounting, n.key.shape[0], lane, out)
     for i in range(first, last):
+        if laned and out[i, k.STATUS] != UNSETTLED:
+            related = False
+            continue
         if mode & (k.STACKED | k.COUNTED) and i > first:
             y, d = row_of(layers, i), row_of(densities, i)
         if mode & k.STACKED and i > first:
@@ -231,6 +243,6 @@ def run_on_objects(mode, packs, first, last, accounting, networks, ints, reals):
         run(
             mode, opened(packs, 0), opened(packs, 1), opened(packs, 2), opened(packs, 3), opened(packs, 4),
             opened(packs, 5), first, last, accounting, networks, opened(packs, 6), opened(packs, 7),
-            opened(packs, 8), opened(packs, 9),
+            opened(packs, 8), opened(packs, 9), opened(packs, 10),
         )  # fmt: skip
     return wrong
