@@ -12,9 +12,9 @@ from sparsim.mapper.factorisations import divisors
 from sparsim.mapper.kernels.lower_bounds import EXACT
 from sparsim.mapper.kernels.shortest_paths import CHANCE, MOST, STORED
 from sparsim.mapper.kernels.tile_chains import INNER, LEGACY, LIN, MODE, MORE, MORE_SLACK, OUTER, SLACK, UNIT
+from sparsim.mapper.memory_levels import Orders, all_orders, memories
 from sparsim.mapper.tile_prices import Mask, Prices, Rule, TileTables
 from sparsim.mapper.tile_sizes import Tiles
-from sparsim.mapper.uneven_tiles import memories
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import BoundPack, ChainPack, ChainWork, Ints, LayerPack, Reals
 from sparsim.model.lower import ints, reals
@@ -81,6 +81,7 @@ class Choice(NamedTuple):
     allowed: Mask  # (S, D, W)
     span: Ints  # (S, D, 2) least and most words that tiles take
     is_whole: bool = True  # whether it is one of those from which a search starts
+    apart: bool = False  # whether the tensors of a memory may lie apart, in any order of its levels
 
     def split(self, s: int, v: int, sizes: Mask) -> tuple[Choice, Choice]:
         """Return the choice with only some sizes (W,) of a tile, and with the others."""
@@ -100,10 +101,33 @@ class Chains:
     def __init__(self, low: SearchArrays, bound: BoundPack, dims: MergedDims, tiles: Tiles) -> None:
         self.low, self.dims, self.tiles = low, dims, tiles
         self._bound, self._exact = bound, bool(bound.switch[EXACT])
+        self.orders = self._orders()
         self._tables: dict[int, TileTables] = {}
         # prices and choices are kept with their arrays, so that no other has the same id
         self._made: dict[tuple[int, int], tuple[Price, ChainPack]] = {}
         self._whole: dict[tuple[int, int], tuple[Choice, ChainPack]] = {}
+
+    def _orders(self) -> Orders | None:
+        """Return the choices of what is kept, if memories have all orders of their levels."""
+        low, shares = self.low, self.low.arch.support[:, packs.SHARES]
+        if not shares.any() or low.space.flags[:, packs.NO_REUSE].any():
+            return None
+        return all_orders(low.space.keep, low.space.factors, low.arch.first_tiling[1:] - 1, shares)
+
+    def pass_through(self, spread: Ints) -> Ints:
+        """Return spatial factors (n, S, G) with those of levels that never keep anything at the next level
+        outside. Where memories have all orders, paths of factors that are then equal cost the same.
+        """
+        low, spread = self.low, spread.copy()
+        if self.orders is None or low.space.flags[:, packs.NO_MULTICAST].any():
+            return spread
+        divisor = _padded([sorted(divisors(int(n))) for n in self.dims.layer.bound])
+        tiled, _ = _tiled(low, self.dims, divisor)
+        for s in range(1, len(low.arch.limit) - 1):
+            if not low.space.keep[:, s].any() and (tiled[s] | (divisor == 0)).all():
+                spread[:, s + 1] *= spread[:, s]
+                spread[:, s] = 1
+        return spread
 
     def tables(self, choice: Choice) -> TileTables:
         """Return the tables of tiles of a bypass choice."""
@@ -116,9 +140,11 @@ class Chains:
         single word, there is a choice for each case.
         """
         found = []
-        for number, keep in enumerate(self.low.space.keep):
+        orders = self.orders
+        for number in range(len(self.low.space.keep)) if orders is None else orders.even:
+            keep = self.low.space.keep[number]
             allowed = np.ones((len(keep), *self.tiles.size.shape), bool)
-            choices = [Choice(number, keep, allowed, _span(len(keep), len(self.tiles.size)))]
+            choices = [Choice(number, keep, allowed, self._span(keep), apart=orders is not None)]
             for (s, v), table in {} if self._exact else self.tables(choices[0]).tables.items():
                 limited = self.low.arch.limit[s, packs.SIZE] >= 0
                 if table is not None and limited and (table.inner >= 0).any():
@@ -126,6 +152,19 @@ class Chains:
                     choices = [part for choice in choices for part in choice.split(table.child, v, one)]
             found += [choice._replace(is_whole=True) for choice in choices]
         return found
+
+    def _span(self, keep: Ints) -> Ints:
+        """Return the words that tiles may take (S, D, 2): in a memory of several levels each leaves a word to
+        the others, if all words are stored.
+        """
+        shape = len(keep), len(self.tiles.size)
+        span = np.tile(np.array([0, np.iinfo(np.int64).max]), (*shape, 1))
+        for memory in memories(self.low.arch.support[:, packs.SHARES]) if self._exact else ():
+            room = int(self.low.arch.limit[memory.start, packs.SIZE])
+            others = sum(int(keep[s]).bit_count() for s in memory) - 1
+            if len(memory) > 1 and room >= 0:
+                span[memory.start : memory.stop, :, packs.MOST] = room - others
+        return span
 
     def prices(self, price: Price) -> list[Prices]:
         """Return the prices of every level."""
@@ -193,8 +232,9 @@ class Chains:
 
 def windows(low: SearchArrays, layer: LayerPack) -> tuple[Ints, Ints, Ints]:
     """Return (D,) dims that move a coordinate together with others, where deliveries of windows are followed,
-    and (D, R) the coordinate that a dim moves, and by how much.
+    and (D, R) the coordinate that a dim moves, and by how much. In memories of several levels they are not.
     """
+    shared = low.arch.support[:, packs.SHARES].any()
     n_data, n_dims = len(layer.words), len(layer.bound)
     window, coordinate, coefficient = ints(n_data), ints(n_data, n_dims), ints(n_data, n_dims)
     for v in range(n_data):
@@ -206,7 +246,7 @@ def windows(low: SearchArrays, layer: LayerPack) -> tuple[Ints, Ints, Ints]:
                 window[v] |= (len(terms) > 1) << dim
             seen += [dim for dim, _, step in terms if step > 0] + [-1 for *_, step in terms if step <= 0]
         simple = len(set(seen)) == len(seen) and -1 not in seen
-        if not simple or layer.read_write[v] or layer.cut[0] or low.accounting == packs.TIMELOOP_4:
+        if shared or not simple or layer.read_write[v] or layer.cut[0] or low.accounting == packs.TIMELOOP_4:
             window[v] = 0
     return window, coordinate, coefficient
 
@@ -214,11 +254,6 @@ def windows(low: SearchArrays, layer: LayerPack) -> tuple[Ints, Ints, Ints]:
 def len_of(keep: Ints, tiles: Tiles) -> tuple[int, int]:
     """Return the numbers of levels and dataspaces."""
     return len(keep), len(tiles.size)
-
-
-def _span(n_levels: int, n_data: int) -> Ints:
-    """Return any number of words for every tile."""
-    return np.tile(np.array([0, np.iinfo(np.int64).max]), (n_levels, n_data, 1))
 
 
 def _fill_rules(rules: dict[int, Rule | None], rule: Reals, outcome: Ints) -> None:

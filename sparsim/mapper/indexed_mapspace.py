@@ -14,7 +14,7 @@ import numpy as np
 from sparsim.errors import EmptyMapspaceError, SpecError
 from sparsim.mapper.factor_limits import Limit, blame, combined, limits_of
 from sparsim.mapper.factorisations import count_factorisations, factorisations
-from sparsim.mapper.uneven_tiles import keeps_of_memories
+from sparsim.mapper.memory_levels import keeps_of_memories
 from sparsim.model.arrays import Ints
 from sparsim.model.consistency import check_mapspace
 from sparsim.model.lower import lower_arch, lower_layer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Generator
-from itertools import count
+from itertools import count, product
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +15,9 @@ from sparsim.mapper.equivalent_dims import MergedDims
 from sparsim.mapper.factorisations import divisors
 from sparsim.mapper.kernels.shortest_paths import least_costs
 from sparsim.mapper.kernels.tile_chains import FILLED, LIN, LINEAR, MODE, SERVED
+from sparsim.mapper.kernels.uneven_paths import least_uneven_costs
+from sparsim.mapper.memory_levels import memories, share_room
 from sparsim.mapper.tile_sizes import Tiles
-from sparsim.mapper.uneven_tiles import memories, share_room
 from sparsim.model.arrays import (
     FILL,
     MOST,
@@ -54,10 +55,11 @@ class Paths:
     ) -> None:
         self.low, self.bound, self.dims, self.tiles = low, bound, dims, tiles
         merged = dims.product(spread)
-        _, first = np.unique(merged.reshape(len(merged), -1), axis=0, return_index=True)
+        self.chains = Chains(low, bound, dims, tiles)
+        alike = self.chains.pass_through(merged)
+        _, first = np.unique(alike.reshape(len(merged), -1), axis=0, return_index=True)
         self.full = spread[first]  # (n, S, R)
         self.spread = np.ascontiguousarray(merged[first])  # (n, S, G)
-        self.chains = Chains(low, bound, dims, tiles)
         self.memories = memories(low.arch.support[:, SHARES])
         self.cycle_prices = cycle_prices(low)
         self.choices = self.chains.choices()
@@ -65,8 +67,10 @@ class Paths:
         counts = (low.space.keep[:, :, None] >> np.arange(n_data) & 1).sum(axis=1)
         followed = windows(low, dims.layer)[0] > 0
         self.codes = int(np.where(followed, counts**2, counts + 1).prod(axis=1).max())
+        self.sets = 2**n_data if self.chains.orders else 1  # of dataspaces that are looked at separately
         self.states = int(np.prod([len(divisors(int(n))) for n in dims.layer.bound]))
         self._work: ChainWork | None = None
+        self._nodes = reals(0, 0, 0)  # of paths whose tensors lie apart in memories
 
     def units_cycles(self) -> Reals:
         """Return the least cycles of the arithmetic for each choice of spatial factors."""
@@ -89,23 +93,39 @@ class Paths:
         for choice in self.choices:
             yield CHOICE_US + len(among)
             chain = self.chains.make(choice, price)
-            least = np.minimum(least, self.run(chain, choice, among, one, zero, -np.inf)[0][:, 0])
+            least = np.minimum(least, self.run(chain, choice, among, one, zero, -np.inf)[:, 0])
         return least
 
     def run(
         self, chain: ChainPack, choice: Choice, some: Ints, scale: Reals, base: Reals, limit: float,
-        *, trace: bool = False,
-    ) -> tuple[Reals, Ints]:  # fmt: skip
-        """Return `least_costs` of some spatial factors, and the loops of the last path."""
+    ) -> Reals:  # fmt: skip
+        """Return `least_costs` of some spatial factors."""
+        return self._run(chain, choice, some, scale, base, limit, ints(0, 0, 0))[0]
+
+    def trace(self, chain: ChainPack, choice: Choice, spread: int) -> tuple[Ints, Ints]:
+        """Return the loops of a path, and what levels keep."""
+        steps = len(self.memories) * self.sets if choice.apart else len(choice.keep)
+        path, one = ints(steps, self.codes, self.states), np.ones(1)
+        return self._run(chain, choice, np.array([spread]), one, 0.0 * one, np.inf, path)[1:]
+
+    def _run(
+        self, chain: ChainPack, choice: Choice, some: Ints, scale: Reals, base: Reals, limit: float,
+        path: Ints,
+    ) -> tuple[Reals, Ints, Ints]:  # fmt: skip
         if self._work is None:
             self._work = make_chain_work(chain, self.codes, self.states)
-        shape = (len(choice.keep), self.codes, self.states) if trace else (0, 0, 0)
-        path, loops, out = ints(*shape), ints(64 * chain.looped.size, 3), reals(len(some), 2)
-        number = least_costs(
-            self.dims.layer, chain, self._work, choice.keep, self.spread[some], scale, base, limit, out, path,
-            loops,
-        )  # fmt: skip
-        return out, loops[:number]
+        loops, out, kept = ints(64 * chain.looped.size, 3), reals(len(some), 2), choice.keep
+        head = self.dims.layer, chain, self._work, choice.keep
+        if choice.apart:
+            if not self._nodes.size:
+                self._nodes = reals(self.sets, self.codes, self.states)
+            first, kept = np.array([*(one.start for one in self.memories), len(kept)]), kept.copy()
+            number = least_uneven_costs(
+                *head, first, self.spread[some], scale, base, limit, self._nodes, out, path, loops, kept
+            )
+        else:
+            number = least_costs(*head, self.spread[some], scale, base, limit, out, path, loops)
+        return out, loops[:number], kept
 
 
 class Counts(NamedTuple):
@@ -177,7 +197,7 @@ class Branches:
         for choice in self.paths.choices:
             yield CHOICE_US + len(self._among)
             chain = self.paths.chains.make(choice, self._price)
-            floors = self.paths.run(chain, choice, self._among, scale, base, -np.inf)[0][:, 0]
+            floors = self.paths.run(chain, choice, self._among, scale, base, -np.inf)[:, 0]
             for i, floor in zip(self._among.tolist(), floors.tolist(), strict=True):
                 self._open.append(_Node(floor, next(self._number), i, choice, False))
         heapq.heapify(self._open)
@@ -213,7 +233,7 @@ class Branches:
         some, choice = np.array([node.spread for node in nodes]), nodes[0].choice
         chain = self.paths.chains.make(choice, self._price)
         limit = self.goal() * (1 + 1e-9)
-        out, _ = self.paths.run(chain, choice, some, self._scale[some], self._base[some], limit)
+        out = self.paths.run(chain, choice, some, self._scale[some], self._base[some], limit)
         self._searched += len(nodes)
         for node, value in zip(nodes, out[:, 1].tolist(), strict=True):
             if value < limit:
@@ -224,14 +244,20 @@ class Branches:
                     self._trace(found, chain)
 
     def _trace(self, node: _Node, chain: ChainPack) -> Ints:
-        """Return the loops of a node's path, over merged dims, and take it over as a start."""
-        one = np.array([node.spread])
-        _, loops = self.paths.run(chain, node.choice, one, np.ones(1), np.zeros(1), np.inf, trace=True)
-        full = self.paths.full[node.spread]
-        bound = self.paths.low.layer.bound
-        self.start = Start(full, self.paths.dims.split(loops, full, bound), node.choice.number)
+        """Take a node's path over as a start. Returns (S, D): the words of its tiles."""
+        loops, kept = self.paths.trace(chain, node.choice, node.spread)
+        full, choice = self.paths.full[node.spread], node.choice
+        number, bound = choice.number, self.paths.low.layer.bound
+        if choice.apart and self.paths.chains.orders is not None:
+            number = self.paths.chains.orders.row[tuple(kept.tolist())]
+        self.start = Start(full, self.paths.dims.split(loops, full, bound), number)
         self.starts = [self.start, *self.starts[: STARTS - 1]]
-        return loops
+        extents, words = self._extents(node, loops), ints(*choice.span.shape[:2])
+        for memory in self.paths.memories:
+            for s, v in product(memory, range(words.shape[1])):
+                place = next((at for at in memory if choice.apart and kept[at] >> v & 1), s)
+                words[s, v] = _words(self.paths.dims, v, extents[place])
+        return words
 
     def _split(self, node: _Node) -> None:
         """Split a choice whose path fits no mapping, or costs more as a mapping than as a path."""
@@ -245,11 +271,10 @@ class Branches:
                 heapq.heappush(self._open, node._replace(bound=bound, number=next(self._number)))
                 return
         chain = self.paths.chains.make(node.choice, self._price)
-        loops = self._trace(node, chain)
-        extents = self._extents(node, loops)
-        halves = self._roomier(node, chain, extents)
+        words = self._trace(node, chain)
+        halves = self._roomier(node, chain, words)
         if halves is None:
-            halves = self._halves(node, chain, extents)
+            halves = self._halves(node, chain, words)
         self._split_up += len(halves) > 0
         for half in halves:
             child = node._replace(number=next(self._number), choice=half, searched=False)
@@ -271,13 +296,12 @@ class Branches:
             factor[level, dim] *= bound
         return np.cumprod(factor, axis=0)
 
-    def _roomier(self, node: _Node, chain: ChainPack, extents: Ints) -> tuple[Choice, ...] | None:
+    def _roomier(self, node: _Node, chain: ChainPack, words: Ints) -> tuple[Choice, ...] | None:
         """Return choices of which none has the tiles of the path, if these do not fit a memory together."""
         for memory in self.paths.memories:
             taken = {
-                (s, v): self._taken(chain, s, v, extents[s])
-                for s in memory
-                for v in range(len(chain.size))
+                (s, v): self._taken(chain, s, v, int(words[s, v]))
+                for s, v in product(memory, range(len(chain.size)))
                 if node.choice.keep[s] >> v & 1
             }
             room = int(chain.room[memory.start, MOST])
@@ -285,22 +309,20 @@ class Branches:
                 return tuple(map(node.choice.within, share_room(node.choice.span, taken, room)))
         return None
 
-    def _taken(self, chain: ChainPack, s: int, v: int, extent: Ints) -> int:
-        """Return the least words that the tile of a path takes, as `fits` counts them."""
-        words = _words(self.paths.dims, v, extent)
+    def _taken(self, chain: ChainPack, s: int, v: int, words: int) -> int:
+        """Return the least words that a tile takes, as `fits` counts them."""
         if chain.exact[0]:
             return words
         return int(chain.stored[s, v, np.searchsorted(chain.size[v, : chain.sizes[v]], words)])
 
-    def _halves(self, node: _Node, chain: ChainPack, extents: Ints) -> tuple[Choice, ...]:
+    def _halves(self, node: _Node, chain: ChainPack, words: Ints) -> tuple[Choice, ...]:
         """Return the choice with tiles like those of the path, and with others, where their size matters."""
         if chain.exact[0]:
             return ()
         tables, sizes = self.paths.chains.tables(node.choice), self.paths.tiles.size
         at = {}
         for s, v in tables.tables:
-            words = _words(self.paths.dims, v, extents[s])
-            at[s, v] = int(np.searchsorted(sizes[v, : self.paths.tiles.number[v]], words))
+            at[s, v] = int(np.searchsorted(sizes[v, : self.paths.tiles.number[v]], words[s, v]))
         found: list[tuple[float, tuple[int, int]]] = []
         for (s, v), table in tables.tables.items():
             if table is None:

@@ -96,7 +96,7 @@ class Relaxing:
             return
         paths = Paths(low, bound, spread, dims, tiles)
         number = len(paths.choices)
-        if paths.states * paths.codes > MOST_STATES or number > MOST_KEPT:
+        if paths.states * paths.codes * paths.sets > MOST_STATES or number > MOST_KEPT:
             return
         if len(paths.spread) * number > MOST_CHOICES:
             return

@@ -2,11 +2,12 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Literal
+from contextlib import suppress
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from sparsim.errors import MappingError, SparsimWarning, SpecError, near, warn_of_energies
+from sparsim.errors import EmptyMapspaceError, MappingError, SparsimWarning, SpecError, near, warn_of_energies
 from sparsim.mapper.certificate import certify
 from sparsim.mapper.covered_parts import Part, list_parts, total_sizes
 from sparsim.mapper.engine import Problem, Progress
@@ -15,6 +16,7 @@ from sparsim.mapper.indexed_mapspace import Sizes
 from sparsim.mapper.portfolio import DRAW, MEMBERS, Portfolio
 from sparsim.mapper.search_budget import Budget
 from sparsim.mapper.search_result import SearchResult
+from sparsim.mapper.uneven_tiles import even_tiles
 from sparsim.mapper.what_to_relax import what_to_relax
 from sparsim.model.arrays import MappingPack
 from sparsim.model.consistency import check_search, require_accelerator
@@ -29,6 +31,7 @@ MOST_CANDIDATES = 10**9  # most candidates that "auto" enumerates
 MOST_MAPPINGS = 10**11
 MOST_THREADS = 1024
 MOST_TOP = 100_000
+EVEN_SHARE = 0.25  # of the time for mappings with even tiles
 
 Method = Literal["auto", "exhaustive", "random", "local"]
 
@@ -163,6 +166,16 @@ def search(
         portfolio.run()
         return portfolio
 
+    even = None
+    if any(level.memory for level in accelerator.architecture.storage):
+        even = _search_even(
+            accelerator, layer, objective=objectives, method=method, evaluations=evaluations, seconds=seconds,
+            gap=gap, seed=seed, threads=threads, accounting=accounting, progress=progress, start=start,
+        )  # fmt: skip
+    if even is not None:
+        start = (*start, even.best)
+        if seconds is not None:
+            budget = budget._replace(seconds=1e-3 if even.interrupted else seconds * (1 - EVEN_SHARE))
     rows = fitting_rows(accelerator, layer, start)
     portfolio = run(rows)
     if rows and small and budget == Budget(None, None) and not (portfolio.complete or portfolio.interrupted):
@@ -188,8 +201,23 @@ def search(
         certificate=certificate,
         statistics=statistics,
         sizes=number,
-        interrupted=portfolio.interrupted,
+        interrupted=portfolio.interrupted or (even is not None and even.interrupted),
     )
+
+
+def _search_even(
+    accelerator: Accelerator, layer: Layer, *, seconds: float | None, **options: Any
+) -> SearchResult | None:
+    """Search the mappings whose tensors lie together in a memory of several levels, from the best of which
+    the search continues.
+    """
+    even = even_tiles(accelerator, layer.shape)
+    if even == accelerator:
+        return None
+    with warnings.catch_warnings(), suppress(MappingError, EmptyMapspaceError):
+        warnings.simplefilter("ignore", SparsimWarning)
+        return search(even, layer, seconds=None if seconds is None else seconds * EVEN_SHARE, **options)
+    return None
 
 
 def _sample(parts: Sequence[Part]) -> str:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
-from math import prod
 
-import numpy as np
 from msgspec.structs import replace
 
 from sparsim.errors import SpecError, near
 from sparsim.estimate.accelerator_energy import energy_table
-from sparsim.model.arrays import LEAST, MOST, Ints
 from sparsim.records import (
     Accelerator,
     Architecture,
@@ -23,10 +19,6 @@ from sparsim.records import (
     SparsePolicy,
     Storage,
 )
-
-MOST_CHOICES = 4_096  # most choices of what the levels of memories keep: the proof needs them one by one
-
-Part = tuple[int, ...]  # masks of dataspaces that the levels of one memory keep, innermost first
 
 
 def with_uneven_tiles(
@@ -106,25 +98,17 @@ def with_uneven_tiles(
     )
 
 
-def even_tiles(accelerator: Accelerator) -> Accelerator:
+def even_tiles(accelerator: Accelerator, shape: Shape) -> Accelerator:
     """Return the accelerator with the mappings of its mapspace that have even tiles only."""
+    names = tuple(dataspace.name for dataspace in shape.dataspaces)
     arch, mapspace = accelerator.architecture, accelerator.mapspace or Mapspace()
     given = {level.level: level for level in mapspace.levels}
     for level in arch.storage:
         if level.memory:
             own = given.get(level.name, LevelConstraint(level=level.name))
-            given[level.name] = replace(own, temporal=NestConstraint(default_at_most=1))
+            one = NestConstraint(default_at_most=1)
+            given[level.name] = replace(own, temporal=one, keep=(), bypass=names)
     return replace(accelerator, mapspace=replace(mapspace, levels=tuple(given.values())))
-
-
-def memories(shares: Iterable[object]) -> list[range]:
-    """Return the levels of each memory, by whether a level shares that of the next level inside; innermost
-    first.
-    """
-    found: list[range] = []
-    for s, shared in enumerate(shares):
-        found.append(range(found.pop().start if shared else s, s + 1))
-    return found
 
 
 def _is_constrained(level: LevelConstraint | None) -> bool:
@@ -164,76 +148,3 @@ def _with_formats(policy: SparsePolicy | None, parts: dict[str, list[str]]) -> S
         for level in (*parts.get(one.level, ()), one.level)
     ]  # fmt: skip
     return replace(policy, formats=tuple(formats))
-
-
-# ---- choices of what is kept
-
-
-def keeps_of_memories(arch: Architecture, names: Sequence[str], levels: Sequence[LevelConstraint]) -> Ints:
-    """Return (choices, S) masks of what levels keep; `levels` has the constraints, innermost first.
-
-    A tensor lies in one level of a memory at most. Either the innermost level of each memory keeps all that
-    the memory holds, or every level keeps one tensor at most: others are equal to one of these.
-    """
-    even, split = [], []
-    for memory in memories(level.memory for level in arch.storage[::-1]):
-        choices = list(_choices(names, [levels[s] for s in memory], memory.stop == len(levels)))
-        even.append([one for one in choices if not any(one[1:])])
-        split.append([one for one in choices if all(mask & mask - 1 == 0 for mask in one) or len(one) == 1])
-    number = prod(map(len, even)) + prod(map(len, split))
-    if number > MOST_CHOICES:
-        raise SpecError(
-            f"there are {number} choices of what the levels of memories keep, {MOST_CHOICES} are allowed",
-            path="mapspace", hint="fix what is kept, or name fewer levels",
-        )  # fmt: skip
-    rows = {sum(row, ()): None for some in (even, split) for row in product(*some)}
-    return np.array(list(rows), np.int64).reshape(-1, len(levels))
-
-
-def _choices(names: Sequence[str], levels: Sequence[LevelConstraint], outermost: bool) -> Iterator[Part]:
-    """Yield what the levels of one memory may keep."""
-    own, *others = levels
-    # levels that differ in nothing are filled from the inside, because those without loops are equal
-    alike = not any(level.keep or set(level.bypass) != set(own.bypass) for level in others)
-    options = []
-    for name in names:
-        places: list[int | None] = [i for i, level in enumerate(levels) if name not in level.bypass]
-        if keepers := [i for i, level in enumerate(others, 1) if name in level.keep]:
-            places = [*keepers[:1]]
-        elif not (outermost and places) and name not in own.keep:
-            places = [None, *places]
-        options.append(places)
-    for chosen in product(*options):
-        masks = [0] * len(levels)
-        for v, place in enumerate(chosen):
-            if place is not None:
-                masks[place] |= 1 << v
-        filled = sum(mask > 0 for mask in masks)
-        if not alike or all(masks[:filled]):
-            yield tuple(masks)
-
-
-# ---- the room of a memory
-
-
-def share_room(span: Ints, taken: dict[tuple[int, int], int], room: int) -> list[Ints]:
-    """Split spans (S, D, 2) of the words that tiles take into others without tiles that exceed the room.
-
-    `taken` has the words of tiles (level, tensor) of one memory that are more than the `room` together. The
-    spans returned have all combinations that fit, and each combination once.
-    """
-    found, rest = [], span
-    for place, words in sorted(taken.items(), key=lambda one: -one[1]):
-        less = rest.copy()
-        less[(*place, MOST)] = words - 1
-        if less[(*place, LEAST)] < words:
-            found.append(less)
-        rest = rest.copy()
-        rest[(*place, LEAST)] = words
-        least = {at: int(rest[(*at, LEAST)]) for at in taken}
-        left = room - sum(least.values())
-        if left < 0:
-            return found
-        for at in taken:
-            rest[(*at, MOST)] = min(int(rest[(*at, MOST)]), least[at] + left)
-    return found

@@ -44,11 +44,14 @@ def tile_shares(layer, density, size, out):
 
 
 @kernel
-def _fill_rest(w, s, n, codes):
-    """w.rest[code] := at most what a path still has to pay in level s."""
+def fill_rest(w, s, complete, n, codes):
+    """w.rest[code] := at most what a path still has to pay in level s, where the tiles of some dataspaces are
+    complete.
+    """
     later = 0.0
     for j in range(n):
-        if w.delivery[j, CHILD] >= s:
+        child = w.delivery[j, CHILD]
+        if child > s or (child == s and not complete >> w.delivery[j, OF] & 1):
             later += w.floor[j]
     for code in range(codes):
         w.rest[code] = later
@@ -103,8 +106,8 @@ def _forget_runs(chain, w):
 
 
 @kernel
-def _append_loops(layer, chain, w, s, codes, limit, path):
-    """Extend all paths by the temporal loops of level s; path[s, code, state] is the predecessor.
+def append_loops(layer, chain, w, s, codes, limit, path, row):
+    """Extend all paths by the temporal loops of level s; path[row, code, state] is the predecessor.
 
     A loop leads to a later state, and to a code that is no larger.
     """
@@ -135,7 +138,7 @@ def _append_loops(layer, chain, w, s, codes, limit, path):
                         w.value[after, target] = cost
                         w.live[after] = 1
                         if trace:
-                            path[s, after, target] = code * n_states + state
+                            path[row, after, target] = code * n_states + state
             next_digits(w)
 
 
@@ -151,7 +154,7 @@ def _end_of_level(layer, chain, keep, w, s, n, state):
 
 
 @kernel
-def _leave_level(layer, chain, keep, w, s, n, codes, limit):
+def leave_level(layer, chain, keep, w, s, n, codes, limit):
     """Drop the paths whose tiles do not fit level s, and deliver to it. Returns the number added to the
     codes.
     """
@@ -187,8 +190,8 @@ def _leave_level(layer, chain, keep, w, s, n, codes, limit):
 
 
 @kernel
-def _shortest(layer, chain, keep, w, n, codes, n_states, base, limit, path):
-    """Return the least cost of a path below `limit`, else `limit`, and the code at its end."""
+def begin_paths(layer, chain, w, n, codes, n_states, base):
+    """Start a path at a single operation."""
     for code in range(codes):
         for state in range(n_states):
             w.value[code, state] = np.inf
@@ -206,11 +209,23 @@ def _shortest(layer, chain, keep, w, n, codes, n_states, base, limit, path):
     for other in range(codes):
         w.live[other] = 0
     w.value[code, 0], w.live[code] = cost, 1
+
+
+@kernel
+def _shortest(layer, chain, keep, w, n, codes, n_states, base, limit, path):
+    """Return the least cost of a path below `limit`, else `limit`, and the code at its end."""
+    begin_paths(layer, chain, w, n, codes, n_states, base)
     for s in range(keep.shape[0]):
-        _fill_rest(w, s, n, codes)
-        _append_loops(layer, chain, w, s, codes, limit, path)
-        w.shift[s] = _leave_level(layer, chain, keep, w, s, n, codes, limit)
-    least, end, state = limit, 0, n_states - 1
+        fill_rest(w, s, 0, n, codes)
+        append_loops(layer, chain, w, s, codes, limit, path, s)
+        w.shift[s] = leave_level(layer, chain, keep, w, s, n, codes, limit)
+    return best_end(layer, chain, w, codes, limit)
+
+
+@kernel
+def best_end(layer, chain, w, codes, limit):
+    """Return the least cost of a path that has left all levels below `limit`, else `limit`, and its code."""
+    least, end, state = limit, 0, w.stride[w.digit.shape[0]] - 1
     for dim in range(w.digit.shape[0]):
         w.digit[dim] = w.number[dim] - 1
     for code in range(codes):
@@ -224,7 +239,7 @@ def _shortest(layer, chain, keep, w, n, codes, n_states, base, limit, path):
 
 
 @kernel
-def _forget(w, n, n_states, path):
+def forget(w, n, n_states, path):
     """Reset costs and paths before the first search."""
     for j in range(n):
         for state in range(n_states):
@@ -242,17 +257,26 @@ def _follow(w, code, n_states, path, loops):
     n, state = 0, n_states - 1
     for s in range(path.shape[0] - 1, -1, -1):
         code -= w.shift[s]
-        while path[s, code, state] != START:
-            before = path[s, code, state]
-            code, before = before // n_states, before % n_states
-            for dim in range(w.number.shape[0]):
-                here = w.extent[dim, state // w.stride[dim] % w.number[dim]]
-                there = w.extent[dim, before // w.stride[dim] % w.number[dim]]
-                if here != there:
-                    loops[n, 0], loops[n, 1], loops[n, 2] = s, dim, here // there
-                    n += 1
-            state = before
+        n, code, state = follow_loops(w, s, n_states, path, s, n, code, state, loops)
     return n
+
+
+@kernel
+def follow_loops(w, s, n_states, path, row, n, code, state, loops):
+    """List the loops of level s before a state; returns their number with the `n` before, and the code and
+    the state from where they start.
+    """
+    while path[row, code, state] >= 0:
+        before = path[row, code, state]
+        code, before = before // n_states, before % n_states
+        for dim in range(w.number.shape[0]):
+            here = w.extent[dim, state // w.stride[dim] % w.number[dim]]
+            there = w.extent[dim, before // w.stride[dim] % w.number[dim]]
+            if here != there:
+                loops[n, 0], loops[n, 1], loops[n, 2] = s, dim, here // there
+                n += 1
+        state = before
+    return n, code, state
 
 
 @entry
@@ -273,7 +297,7 @@ def least_costs(layer, chain, work, keep, spread, scale, base, limit, out, path,
         out[i, 1] = limit
         if out[i, 0] >= limit:
             continue
-        _forget(work, n, n_states, path)
+        forget(work, n, n_states, path)
         least, code = _shortest(layer, chain, keep, work, n, codes, n_states, base[i], limit / scale[i], path)
         out[i, 1] = least * scale[i]
         if path.shape[0] > 0 and out[i, 1] < limit:

@@ -298,23 +298,52 @@ def fill_floors(layer, chain, w, n):
 
 
 @kernel
-def fits(layer, chain, keep, w, s):
-    """Return whether the state of w.digit may be the tile of level s."""
+def _has_extents(w, s):
+    """Return whether the mapspace has a tile of level s with the extents of w.digit."""
     for dim in range(w.digit.shape[0]):
         if not w.tiled[s, dim, w.digit[dim]]:
             return False
+    return True
+
+
+@kernel
+def _taken(layer, chain, w, s, v):
+    """Return the least words and metadata bits of a tile in the state of w.digit; -1 words: not allowed."""
+    tile = tile_words(layer, w, s, v)
+    i = place_of(chain, v, tile)
+    if not chain.exact[0] and not chain.allowed[s, v, i]:
+        return -1, 0.0
+    words = tile if chain.exact[0] else chain.stored[s, v, i]
+    if words < chain.span[s, v, k.LEAST] or words > chain.span[s, v, k.MOST]:
+        return -1, 0.0
+    return words, chain.bits[s, v, i]
+
+
+@kernel
+def fits(layer, chain, keep, w, s):
+    """Return whether the state of w.digit may be the tile of level s."""
+    if not _has_extents(w, s):
+        return False
     words, bits = 0, 0.0
     for v in range(w.groups.shape[1]):
         if keep[s] >> v & 1:
-            tile = tile_words(layer, w, s, v)
-            i = place_of(chain, v, tile)
-            if not chain.exact[0] and not chain.allowed[s, v, i]:
+            some, more = _taken(layer, chain, w, s, v)
+            if some < 0:
                 return False
-            taken = tile if chain.exact[0] else chain.stored[s, v, i]
-            if taken < chain.span[s, v, k.LEAST] or taken > chain.span[s, v, k.MOST]:
-                return False
-            words += taken
-            bits += chain.bits[s, v, i]
+            words, bits = words + some, bits + more
     return chain.room[s, k.MOST] < 0 or (
         chain.room[s, k.LEAST] <= words <= chain.room[s, k.MOST] and bits <= chain.bit_room[s]
+    )
+
+
+@kernel
+def fits_alone(layer, chain, w, s, level, v):
+    """Return whether the state of w.digit may be the tile of one dataspace in the memory of level s, at the
+    end of one of its levels.
+    """
+    if not _has_extents(w, level):
+        return False
+    words, bits = _taken(layer, chain, w, s, v)
+    return words >= 0 and (
+        chain.room[s, k.MOST] < 0 or (words <= chain.room[s, k.MOST] and bits <= chain.bit_room[s])
     )

@@ -20,7 +20,18 @@ from sparsim.mapper.incumbents import Entry, Incumbents
 from sparsim.mapper.indexed_mapspace import sizes
 from sparsim.mapper.search import search
 from sparsim.mapper.search_budget import Budget
-from sparsim.records import Accelerator, Layer, LevelConstraint, Mapspace
+from sparsim.mapper.uneven_tiles import even_tiles, with_uneven_tiles
+from sparsim.records import (
+    Accelerator,
+    Architecture,
+    Compute,
+    Dataspace,
+    Layer,
+    LevelConstraint,
+    Mapspace,
+    Shape,
+    Storage,
+)
 from sparsim.records.objective import compared_by
 
 OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy"), ("energy", "delay"), ("accesses-DRAM",)]
@@ -61,6 +72,22 @@ def best_of_all(problem: Problem, parts: list[Part], objective: tuple[str, ...])
 @settled(150)
 @given(free_dataflows(), st.sampled_from(OBJECTIVES))
 def test_a_relaxation_proves_what_an_enumeration_finds(problem: Problem, objective: tuple[str, ...]) -> None:
+    check_relaxation(problem, objective)
+
+
+@settled(120)
+@given(free_dataflows(), st.sampled_from(OBJECTIVES), st.sampled_from([("GLB",), ("spad",), ("GLB", "spad")]))
+def test_a_relaxation_proves_the_best_uneven_tiles(
+    problem: Problem, objective: tuple[str, ...], levels: tuple[str, ...]
+) -> None:
+    accelerator, layer, _ = problem
+    check_relaxation(
+        problem._replace(accelerator=with_uneven_tiles(accelerator, layer.shape, levels)), objective
+    )
+
+
+def check_relaxation(problem: Problem, objective: tuple[str, ...]) -> None:
+    """The bound grows, is below the best mapping of an enumeration, and is reached by that alone."""
     parts = small_parts(problem)
     best, engine = best_of_all(problem, parts, objective), make_engine(problem, parts[0], objective)
     bounds = []
@@ -123,3 +150,48 @@ def test_free_dataflows_of_the_study_are_proven(variant: str, number: int, objec
     found = search(*free_problem("onchip", variant, number), objective=objective, evaluations=400)
     assert found.certificate.kind == "optimal"
     assert found.certificate.gap <= PROVEN
+
+
+PRODUCT = Shape(
+    name="product",
+    dims=("M", "C", "N"),
+    dataspaces=(
+        Dataspace(name="A", projection=("M", "C")),
+        Dataspace(name="B", projection=("C", "N")),
+        Dataspace(name="Z", projection=("M", "N"), read_write=True),
+    ),
+)
+
+
+@st.composite
+def dense_products(draw: Any) -> Problem:
+    """Products of matrices on small memories, whose tiles are uneven."""
+    bounds = {dim: draw(st.sampled_from([2, 3, 4, 5, 6])) for dim in PRODUCT.dims}
+    mesh = draw(st.sampled_from([(1, 1), (2, 2), (3, 1)]))
+    words = {"word_bits": 8, "block_size": draw(st.sampled_from([1, 1, 2]))}
+    buffer = Storage(name="GLB", size_words=draw(st.sampled_from([7, 12, 20, 40])), mesh=mesh, **words)
+    arch = Architecture(
+        storage=(Storage(name="DRAM", technology="DRAM", **words), buffer),
+        compute=Compute(name="MAC"),
+    )
+    keep = draw(st.sampled_from([(), ("A", "B", "Z"), ("A", "Z")]))
+    mapspace = Mapspace(levels=(LevelConstraint(level="GLB", keep=keep),))
+    layer = Layer(name="layer", shape=PRODUCT, bounds=bounds)
+    accelerator = with_uneven_tiles(Accelerator(architecture=arch, mapspace=mapspace), layer.shape)
+    return Problem(accelerator, layer, draw(st.sampled_from(["timeloop-3", "count-drains"])))
+
+
+@settled(60)
+@given(dense_products(), st.sampled_from(OBJECTIVES))
+def test_uneven_tiles_of_dense_layers_are_proven(problem: Problem, objective: tuple[str, ...]) -> None:
+    (part,) = list_parts(*problem[:2])
+    best, engine = best_of_all(problem, [part], objective), make_engine(problem, part, objective)
+    for _ in engine.relax():
+        pass
+    assert best is not None
+    assert engine.kept.entries[0].values[0] == pytest.approx(best.values[0], rel=PROVEN)
+    assert best.values[0] * (1 - PROVEN) <= engine.known.floor <= best.values[0]
+    even = problem._replace(accelerator=even_tiles(problem.accelerator, problem.layer.shape))
+    together = best_of_all(even, list_parts(*even[:2]), objective)
+    assert together is not None
+    assert best.values[0] <= together.values[0] * (1 + PROVEN)

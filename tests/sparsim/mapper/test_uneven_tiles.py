@@ -144,7 +144,7 @@ def test_choices_of_what_a_memory_keeps() -> None:
 def test_even_tiles_are_a_part_of_the_mapspace() -> None:
     uneven = with_uneven_tiles(chip(), LAYER.shape)
     one = search(chip(), LAYER, objective="energy")
-    even = search(even_tiles(uneven), LAYER, objective="energy")
+    even = search(even_tiles(uneven, LAYER.shape), LAYER, objective="energy")
     assert even.energy_pj == one.energy_pj
     assert even.certificate.kind == "optimal"
     assert evaluate(uneven, LAYER, even.best).energy_pj == even.energy_pj
