@@ -138,6 +138,9 @@ def out_of_range(sparse: SparsePack, cost: CostPack) -> float | None:
     """
     counts = (sparse.counts, sparse.format, sparse.compute, sparse.reductions, sparse.coded)
     reals = (cost.energy, cost.level_pj, cost.network_pj, sparse.avg)
+    whole, real = (np.concatenate([array.ravel() for array in arrays]) for arrays in (counts, reals))
+    if whole.min() >= 0 and real.min() >= 0 and real.max() < math.inf:
+        return None
     for array in (*counts, *reals):
         least = array.min()
         most = array.max() if array.dtype == np.float64 else least

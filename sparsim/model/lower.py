@@ -270,37 +270,51 @@ def lower_mapping(accelerator: Accelerator, shape: Shape, mapping: Mapping) -> M
 
 def lower_mappings(accelerator: Accelerator, shape: Shape, mappings: Sequence[Mapping]) -> MappingPack:
     """Lower mappings to a pack with one row for each; dims that a nest leaves out have factor 1."""
-    n_dims = len(shape.dims)
-    arch, pack = accelerator.architecture, lower_arch(accelerator)
-    n_tiling, n_levels = len(pack.tiling), len(arch.storage)
-    factor = np.ones((len(mappings), n_tiling, n_dims), np.int64)
-    order = np.broadcast_to(np.arange(n_dims), factor.shape).copy()
-    split = np.full((len(mappings), n_tiling), n_dims, np.int64)
-    flags = ints(len(mappings), n_levels, 4)
-    data = [d.name for d in shape.dataspaces]
-    flags[:, :, packs.KEEP] = (1 << len(data)) - 1
-    for b, mapping in enumerate(mappings):
+    n_dims, n_levels = len(shape.dims), len(accelerator.architecture.storage)
+    first_tiling = lower_arch(accelerator).first_tiling.tolist()
+    n_tiling = first_tiling[-1]
+    levels = {level.name: s for s, level in enumerate(accelerator.architecture.storage[::-1])}
+    bits = {dataspace.name: 1 << v for v, dataspace in enumerate(shape.dataspaces)}
+    everything, in_order = sum(bits.values()), list(range(n_dims))
+    factors, orders, splits, all_flags = [], [], [], []
+    for mapping in mappings:
+        factor, order = [[1] * n_dims for _ in range(n_tiling)], [in_order] * n_tiling
+        split, flags = [n_dims] * n_tiling, [[everything, 0, 0, 0]] * n_levels
         for level in mapping.levels:
-            s = level_index(arch, level.level)
-            t = pack.first_tiling[s + 1] - 1
+            s = levels[level.level]
+            t = first_tiling[s + 1] - 1
             for nest, row in ((level.temporal, t), (level.spatial, t - 1)):
                 if nest is not None:
-                    _lower_nest(nest, shape, factor[b, row], order[b, row])
+                    order[row] = _lower_nest(nest, shape, factor[row])
             if level.spatial is not None and level.spatial.split_x is not None:
-                split[b, t - 1] = level.spatial.split_x
-            flags[b, s] = (
-                flags[b, s, packs.KEEP] & ~_mask(level.bypass, data), _mask(level.no_link_transfer, data),
-                _mask(level.no_multicast_no_reduction, data), _mask(level.no_temporal_reuse, data),
-            )  # fmt: skip
-    return MappingPack(factor, order, split, flags)
+                split[t - 1] = level.spatial.split_x
+            flags[s] = [
+                flags[s][packs.KEEP] & ~_mask(level.bypass, bits), _mask(level.no_link_transfer, bits),
+                _mask(level.no_multicast_no_reduction, bits), _mask(level.no_temporal_reuse, bits),
+            ]  # fmt: skip
+        factors.append(factor)
+        orders.append(order)
+        splits.append(split)
+        all_flags.append(flags)
+    number = len(mappings)
+    return MappingPack(
+        np.array(factors, np.int64).reshape(number, n_tiling, n_dims),
+        np.array(orders, np.int64).reshape(number, n_tiling, n_dims),
+        np.array(splits, np.int64).reshape(number, n_tiling),
+        np.array(all_flags, np.int64).reshape(number, n_levels, 4),
+    )
 
 
-def _mask(names: Sequence[str], data: list[str]) -> int:
-    return sum(1 << data.index(name) for name in set(names))
+def _mask(names: Sequence[str], bits: dict[str, int]) -> int:
+    mask = 0
+    for name in names:
+        mask |= bits[name]
+    return mask
 
 
-def _lower_nest(nest: Nest, shape: Shape, factor: Ints, order: Ints) -> None:
+def _lower_nest(nest: Nest, shape: Shape, factor: list[int]) -> list[int]:
+    """Enter the factors of a nest, and return its order, innermost dim first."""
     for dim, f in nest.factors.items():
         factor[shape.dims.index(dim)] = f
     inner = [shape.dims.index(dim) for dim in nest.order[::-1]]
-    order[:] = inner + [d for d in range(len(order)) if d not in inner]
+    return inner + [d for d in range(len(factor)) if d not in inner]

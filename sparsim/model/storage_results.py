@@ -88,9 +88,7 @@ class _Levels:
         self.rank_bits = of.policy_pack.rank[
             ..., packs.RANK_METADATA_BITS : packs.RANK_PAYLOAD_BITS + 1
         ].tolist()
-        ranks = of.policy_pack.format[..., packs.N_RANKS] if of.active else nest.kept * 0
-        self.ranks, self.capacity_ranks = ranks.tolist(), sparse.capacity_units.tolist()
-        self.moved = sparse.format.tolist() if of.active else []
+        self.ranks = of.policy_pack.format[..., packs.N_RANKS].tolist()
         formats = of.policy.formats if of.policy else ()
         self.formats = {(f.level, f.dataspace): tuple(r.format.lower() for r in f.ranks) for f in formats}
         self.densities = [_density_name(of.layer.density(name)) for name in of.data]
@@ -172,16 +170,17 @@ class _Levels:
         return sum([count[i][o] for i in (a, packs.FILL) for o in (packs.RANDOM, packs.GATED)])
 
     def capacity_units(self, s: int, v: int) -> tuple[Units, ...]:
-        units = self.capacity_ranks[s][v][: self.ranks[s][v]]
+        n = self.ranks[s][v] if self.of.active else 0
+        units = self.of.sparse.capacity_units[s, v, :n].tolist() if n else []
         return tuple([Units(math.ceil(m), math.ceil(p)) for m, p in units[::-1]])
 
     def format_accesses(self, s: int, v: int) -> list[FormatAccess]:
         """Reads, fills and updates of metadata."""
-        n = self.ranks[s][v]
+        n = self.ranks[s][v] if self.of.active else 0
         if not n:
             return [NO_FORMAT] * 3
         width = self.rank_bits[s][v] if self.of.levels[s].metadata_width_bits > 0 else []
-        moved = [[words[:n] for words in outcomes] for outcomes in self.moved[s][v]]
+        moved = self.of.sparse.format[s, v, :, :, :n].tolist()
         return [self.format_access(outcomes, width) for outcomes in moved]
 
     @staticmethod
