@@ -124,6 +124,8 @@ def documents_of(
         version3.files, for_search=for_search, needs_problem=needs_problem,
         has_energies=has_energies or described is not None,
     )  # fmt: skip
+    if version3.files is files and described is None and not warnings:
+        return documents
     where = ", ".join(name for name, _ in files)
     warnings += [warning for warning in documents.warnings if warning not in warnings]
     documents = replace(

@@ -58,7 +58,8 @@ class Node:
 
     def get(self, key: str) -> Any:
         """Return the value of `key`, in either spelling; None if it is missing."""
-        return self.data.get(self.spelled(key))
+        value = self.data.get(key)
+        return self.data.get(self.spelled(key)) if value is None else value
 
     def holds(self, key: str) -> bool:
         """Return whether `key` is present, even if it is empty."""
@@ -114,6 +115,9 @@ class Node:
         return self._convert((key,), _flag, "true or false")
 
     def text(self, key: str) -> str | None:
+        value = self.data.get(key)
+        if type(value) is str and not self.context.variables:  # what most values are
+            return value
         return self._convert((key,), _text, "text")
 
     def _convert(self, keys: tuple[str, ...], convert: Callable[[Any], T | None], kind: str) -> T | None:
@@ -187,6 +191,8 @@ class Node:
         """
         known = tuple(known)
         plain = _hyphenated(known)
+        if plain.issuperset(self.data):
+            return
         spellings: dict[str, str] = {}
         for key in self.data:
             if (same := key.replace("_", "-")) in plain:
@@ -208,16 +214,19 @@ class Node:
 
 
 class _Content:
-    """A node in a key, equal to nodes of the same mapping in memory: equal texts are parsed once."""
+    """A node in a key, equal to nodes of the same mapping in memory, as equal texts are parsed once, or with
+    `by_value` to nodes of equal mappings.
+    """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, by_value: bool) -> None:
         self.data, self.file, self.path = node.data, node.file, node.path
+        self.key = (repr(self.data) if by_value else id(self.data), self.path)
 
     def __hash__(self) -> int:
-        return hash((id(self.data), self.path))
+        return hash(self.key)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Content) and self.data is other.data and self.path == other.path
+        return isinstance(other, _Content) and self.key == other.key
 
 
 class _Kept(NamedTuple):
@@ -226,17 +235,19 @@ class _Kept(NamedTuple):
     files: tuple[str, ...]
 
 
-def read_once(read: Callable[..., T], *given: Node | Record | None) -> T:
+def read_once(read: Callable[..., T], *given: Node | Record | None, by_value: bool = False) -> T:
     """Return `read(*given)`, from a cache if it was called for the same contents before.
 
-    `read` must depend on the contents alone. Warnings are repeated.
+    `read` must depend on the contents alone. Warnings are repeated. With `by_value` documents with other
+    contents may have equal parts.
     """
     nodes = [one for one in given if isinstance(one, Node)]
     context = nodes[0].context
     if context.variables:
         return read(*given)
-    kept = _read(read, *(_Content(one) if isinstance(one, Node) else one for one in given))
-    if kept.warnings and kept.files != tuple(node.file for node in nodes):  # warnings name their files
+    kept = _read(read, *(_Content(one, by_value) if isinstance(one, Node) else one for one in given))
+    moved = by_value or kept.files != tuple(node.file for node in nodes)
+    if kept.warnings and moved:  # warnings name their files and lines
         return read(*given)
     context.warnings.extend(kept.warnings)
     result: T = kept.result

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsim.errors import near
-from sparsim.files.timeloop.document_node import Node, describe, near_key, or_default
+from sparsim.files.timeloop.document_node import Node, describe, near_key, or_default, read_once
 from sparsim.records import Dataspace, Density, Layer, Shape
 
 _DISTRIBUTIONS = {
@@ -90,7 +90,7 @@ def _shape(problem: Node) -> Shape:
     if not isinstance(problem.get("shape"), str):
         node = problem.child("shape")
         assert node is not None
-        return _shape_map(node)
+        return read_once(_shape_map, node, by_value=True)
     name = problem.required(problem.text("shape"), "shape")
     plain = name.removesuffix(".yaml").removesuffix(".yml").removesuffix(".cfg").replace("_", "-")
     shape = PREDEFINED_SHAPES.get(plain)
