@@ -132,6 +132,7 @@ def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool | None) 
     `for_search`: None is what the documents are meant for.
     """
     from sparsim.files import sparsim_yaml
+    from sparsim.files.documents import Documents
     from sparsim.files.timeloop_files import documents_of, is_version4
 
     files, is_native = _load(paths, reading)
@@ -139,7 +140,7 @@ def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool | None) 
         return sparsim_yaml.documents_from(files)
     beside = [file for file in files if _is_beside(file[1])]
     theirs = [file for file in files if file not in beside]
-    ours = sparsim_yaml.documents_from(beside, keep_names=True)
+    ours = sparsim_yaml.documents_from(beside, keep_names=True) if beside else Documents(where="")
     where = ", ".join(paths)
     if ours.mapping is not None and any("mapping" in data for _, data in theirs):
         raise SpecError(
@@ -214,6 +215,8 @@ def read_search(paths: tuple[str, ...], layer: str | None, reading: Reading = _P
 
 def with_masks(layer: Layer, options: tuple[str, ...]) -> Layer:
     """Return the layer with `actual` densities for the dataspaces of `--mask NAME=FILE`."""
+    if not options:
+        return layer
     from msgspec.structs import replace
 
     from sparsim.records import Density

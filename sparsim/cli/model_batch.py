@@ -52,7 +52,8 @@ def run_batch(source: Path, out: Path, evaluate_case: EvaluateCase, *, as_json: 
     out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     try:
-        with layers_done(len(cases), unit="cases") as progress:
+        with layers_done(len(cases), unit="cases") as progress, warnings.catch_warnings():
+            warnings.simplefilter("always", SparsimWarning)
             for case in cases:
                 rows.append(_row(case, out / case.name, evaluate_case))
                 progress(case.name)
@@ -72,17 +73,16 @@ def run_batch(source: Path, out: Path, evaluate_case: EvaluateCase, *, as_json: 
 
 
 def _row(case: ListedCase, folder: Path, evaluate_case: EvaluateCase) -> dict[str, Any]:
+    """Evaluate a case and return its row, which has its warnings."""
     row: dict[str, Any] = {"case": case.name, **dict.fromkeys(_NUMBERS), "warnings": "", "error": ""}
     said: list[str] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", SparsimWarning)
-        warnings.showwarning = lambda message, *_, **__: said.append(str(message))
-        try:
-            evaluation, _ = evaluate_case(case.files, folder, said.extend)
-        except SparsimError as error:
-            row["error"] = " ".join(str(error).split())
-            echo(f"sparsim: {case.name}: {row['error']}", err=True)
-        else:
-            row.update((name, getattr(evaluation, name)) for name in _NUMBERS)
+    warnings.showwarning = lambda message, *_, **__: said.append(str(message))
+    try:
+        evaluation, _ = evaluate_case(case.files, folder, said.extend)
+    except SparsimError as error:
+        row["error"] = " ".join(str(error).split())
+        echo(f"sparsim: {case.name}: {row['error']}", err=True)
+    else:
+        row.update((name, getattr(evaluation, name)) for name in _NUMBERS)
     row["warnings"] = "; ".join(" ".join(text.split()) for text in said)
     return row

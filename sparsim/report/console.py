@@ -50,10 +50,14 @@ def layers_done(number: int, what: str = "", unit: str = "layers") -> Iterator[C
 
     Yields a function to call with the name of each finished layer. `what` is printed before the numbers.
     """
+    console = messages()
+    if not console.is_terminal:
+        yield lambda _: None
+        return
     from rich.markup import escape
 
     done = 0
-    with messages().status("") as status:
+    with console.status("") as status:
 
         def show(layer: str = "") -> None:
             text = f"{what}: " if what else ""
