@@ -78,6 +78,10 @@ PERIOD_S = 0.1  # seconds between updates of the progress; more frequent ones co
     "--padded", metavar="DIM,...", multiple=True, help="Dims whose tensors may be padded with zeros."
 )
 @click.option("--imperfect", metavar="DIM,...", multiple=True, help="Dims whose last tile may be smaller.")
+@click.option(
+    "--uneven", metavar="LEVEL,...", multiple=True,
+    help="Levels in which each tensor may have a tile at its own place of the loop nest, or 'all'.",
+)  # fmt: skip
 @accounting_option
 @layer_option
 @reading_options
@@ -99,6 +103,7 @@ def mapper(
     threads: int | None,
     padded: tuple[str, ...],
     imperfect: tuple[str, ...],
+    uneven: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -108,12 +113,15 @@ def mapper(
     An OBJECTIVE is energy, delay, edp, accesses-LEVEL, last-level-accesses or ordered-accesses; of several,
     the first is the most important. The number of threads does not change the result.
     Writes DIR/sparsim.mapping.yaml, DIR/sparsim.stats.txt and DIR/sparsim.result.json; of several layers
-    DIR/LAYER/..., and DIR/sparsim.layers.csv. With --timeloop-files timeloop-mapper.stats.txt, .map.txt,
-    .map.yaml, .ERT.yaml and .ART.yaml stand beside them. Ctrl-C ends the search with the best so far. The
-    exit code is 1 if there is no valid mapping.
+    DIR/LAYER/..., and DIR/sparsim.layers.csv. With --uneven sparsim.design.yaml, for which the mapping is,
+    and with --timeloop-files timeloop-mapper.stats.txt, .map.txt, .map.yaml, .ERT.yaml and .ART.yaml stand
+    beside them. Ctrl-C ends the search with the best so far. The exit code is 1 if there is no valid mapping.
     """
     documents = read_search(files, layer, reading).accounted(options["accounting"])
     inputs = _with_policies(documents, padded, imperfect)
+    if uneven and timeloop_files:
+        raise SpecError("--uneven and --timeloop-files cannot be used together: Timeloop has no uneven tiles")
+    inputs = _with_uneven(inputs, _names(uneven))
     options["accounting"] = inputs.accounting
     options["objective"] = _objective(objective, inputs)
     options["threads"] = threads or (inputs.mapper and inputs.mapper.threads) or 1
@@ -126,7 +134,9 @@ def mapper(
             evaluation = _write(folders[len(rows)], inputs, found, result, dialect)
             if len(folders) == 1 and not as_json:
                 echo(_summary(found, result, evaluation))
-            if result.best.divisibility and not inputs.is_native:
+            if uneven:
+                _write_design(folders[len(rows)], inputs, found)
+            elif result.best.divisibility and not inputs.is_native:
                 echo(
                     "the mapping is a sparsim document, because Timeloop's have perfect factors only",
                     err=as_json,
@@ -166,6 +176,25 @@ def _with_policies(inputs: Documents, padded: tuple[str, ...], imperfect: tuple[
     mapspace = inputs.mapspace or Mapspace()
     mapspace = msgspec.structs.replace(mapspace, divisibility=mapspace.divisibility | added)
     return replace(inputs, mapspace=mapspace)
+
+
+def _with_uneven(inputs: Documents, levels: list[str]) -> Documents:
+    """Put several levels in place of each of the levels that the option names."""
+    from sparsim.mapper.uneven_tiles import with_uneven_tiles
+
+    if not levels:
+        return inputs
+    shape = inputs.layers[0].shape
+    for layer in inputs.layers:
+        if layer.shape.dataspaces != shape.dataspaces:
+            raise SpecError("layers with different tensors need one run each for --uneven", path=inputs.where)
+    found = with_uneven_tiles(inputs.accelerator, shape, None if levels == ["all"] else levels)
+    if not any(level.memory for level in found.architecture.storage):
+        raise SpecError("no level keeps several tensors and has free loops in time", path="--uneven")
+    return replace(
+        inputs, architecture=found.architecture, policy=found.policy, energy=found.energy, components=(),
+        mapspace=found.mapspace, is_native=True,
+    )  # fmt: skip
 
 
 def _names(options: tuple[str, ...]) -> list[str]:
@@ -296,6 +325,16 @@ def _write(
     }
     write_json(folder / "sparsim.result.json", document)
     return evaluation
+
+
+def _write_design(folder: Path, inputs: Documents, layer: Layer) -> None:
+    """Write what the mapping is for, which differs from the FILEs, as a document for `sparsim model`."""
+    from sparsim.files.sparsim_yaml import dump
+
+    records = (inputs.architecture, inputs.policy, inputs.energy, layer)
+    path = folder / "sparsim.design.yaml"
+    write_text(path, dump(*(record for record in records if record is not None)))
+    echo(f"wrote {path.name}, of which each memory with uneven tiles is several levels", err=True)
 
 
 def _summary(layer: Layer, result: SearchResult, evaluation: Evaluation) -> str:

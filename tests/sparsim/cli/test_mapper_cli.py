@@ -247,6 +247,9 @@ def test_nothing_to_be_found(run, tmp_path, document, old, new, message):
         (["--seconds", "nan"], "seconds nan 0"),
         (["--cache", "x", "--no-cache"], "--cache --no-cache"),
         (["--layer", "matmull"], f"{' '.join(NAMES)} matmull matmul"),
+        (["--uneven", "GLB"], "mapspace GLB"),
+        (["--uneven", "spat"], "spat spad"),
+        (["--uneven", "spad", "--timeloop-files"], "--uneven --timeloop-files"),
     ],
 )  # fmt: skip
 def test_options(run, tmp_path, args, message):
@@ -337,6 +340,26 @@ def test_mappings_of_both_kinds_are_one_too_many(run, tmp_path):
     (tmp_path / "own.yaml").write_text("sparsim: 1\nmapping: {levels: []}\n")
     code, _, err = run("model", *NAMES, "found/sparsim.mapping.yaml", "own.yaml")
     assert (code, "two mappings" in err) == (2, True)
+
+
+def test_uneven_tiles_are_written_with_their_design_and_read_back(run):
+    assert run("mapper", *NAMES, "--objective", "energy", "-o", "even")[0] == 0
+    code, _, err = run("mapper", *NAMES, "--objective", "energy", "--uneven", "all", "-o", "uneven")
+    assert (code, "sparsim.design.yaml" in err) == (0, True)
+    files = ("uneven/sparsim.design.yaml", "uneven/sparsim.mapping.yaml")
+    design = load_documents(files)
+    assert [level.name for level in design.architecture.storage] == [
+        "DRAM",
+        "GLB",
+        "spad-3",
+        "spad-2",
+        "spad",
+    ]
+    assert run("model", *files, "-o", "read")[0] == 0
+    assert same_stats("uneven", "read")
+    even, uneven = result_of("even"), result_of("uneven")
+    assert uneven["certificate"]["kind"] == "optimal"
+    assert uneven["certificate"]["value"] <= even["certificate"]["value"]
 
 
 @pytest.mark.parametrize(
