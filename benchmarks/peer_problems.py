@@ -133,6 +133,19 @@ def translated(steps: list[Step]) -> tuple[Accelerator, Mapping]:
     return _accelerator(tuple(storage)), Mapping(levels=tuple(mapped))
 
 
+def is_uneven(steps: list[Step]) -> bool:
+    """Return whether loops lie between the tiles of different tensors in one level of the hierarchy."""
+    level, loops = "", False
+    for kind, name, what in steps:
+        if kind == "keep":
+            if name == level and loops:
+                return True
+            level, loops = name, False
+        elif what > 1:
+            loops = True
+    return False
+
+
 def _add_loop(levels: list[_Level], kind: str, dim: str, factor: int) -> None:
     """Add a loop to the innermost level, or to a new one that keeps nothing if that level cannot have it."""
     level = levels[-1]

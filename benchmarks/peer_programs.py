@@ -5,7 +5,8 @@
 * FactorFlow, which is no package, from a clone that FACTORFLOW names or that is on PYTHONPATH or PATH.
 
 The best mapping of each is evaluated by `sparsim.evaluate` under the accounting of Timeloop and under the one
-with drains, which AccelForge and FactorFlow have.
+with drains, which AccelForge and FactorFlow have. Where its tiles are uneven, a search of ours for such tiles
+follows.
 """
 
 import json
@@ -29,6 +30,7 @@ from peer_problems import (
     UntranslatableError,
     common_hierarchy,
     evaluated,
+    is_uneven,
     product,
 )
 from timeloop_programs import MAPPER, constraints_of
@@ -37,6 +39,7 @@ from sparsim.errors import MappingError
 from sparsim.files.timeloop.write_documents import write_documents
 from sparsim.files.timeloop_files import read_documents
 from sparsim.mapper.search import search
+from sparsim.mapper.uneven_tiles import with_uneven_tiles
 from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation
 from sparsim.records import Layer
@@ -59,12 +62,15 @@ HIERARCHY = json.dumps({"words": WORDS, "pj": PJ, "fanout": FANOUT})
 
 
 class Answer(NamedTuple):
-    """The best mapping of a tool: its evaluations here, or why there are none; its own value; time."""
+    """The best mapping of a tool: its evaluations here, or why there are none; its own value; time; whether
+    its tiles are uneven.
+    """
 
     here: dict[Accounting, Evaluation] | str
     own: float | None
     cpu_s: float
     claim: str = ""
+    is_uneven: bool = False
 
 
 Tool = Callable[[Layer, str], Answer | None]
@@ -110,8 +116,12 @@ def _clone_of_factorflow() -> str | None:
 # ---- one run of each
 
 
-def _ours(layer: Layer, objective: str, accounting: Accounting, evaluations: int) -> Answer:
+def _ours(
+    layer: Layer, objective: str, accounting: Accounting, evaluations: int, *, uneven: bool = False
+) -> Answer:
     accelerator = common_hierarchy()
+    if uneven:
+        accelerator = with_uneven_tiles(accelerator, layer.shape)
     start = time.process_time()
     found = search(accelerator, layer, objective=objective, accounting=accounting, evaluations=evaluations)
     cpu_s = time.process_time() - start
@@ -176,7 +186,7 @@ def _translate(layer: Layer, printed: dict[str, Any], claim: str) -> Answer:
         }
     except (UntranslatableError, MappingError) as error:
         here = str(error)
-    return Answer(here, printed["own"], printed["cpu_s"], claim)
+    return Answer(here, printed["own"], printed["cpu_s"], claim, is_uneven(steps))
 
 
 # ---- the comparison
@@ -202,6 +212,10 @@ def compare(step: Step, *, quick: bool) -> tuple[list[dict[str, Any]], list[str]
                 found = run(layer, objective)
                 if found is not None:
                     rows.append(_row(name, objective, tool, found))
+                for accounting in ACCOUNTINGS if found is not None and found.is_uneven else ():
+                    step(f"sparsim with uneven tiles: {name}, {objective}, {accounting}")
+                    answer = _ours(layer, objective, accounting, evaluations, uneven=True)
+                    rows.append(_row(name, objective, f"sparsim uneven, {accounting}", answer))
     return rows, missing
 
 

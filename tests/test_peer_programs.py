@@ -23,7 +23,7 @@ from sparsim.model.evaluate import evaluate
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 import peer_programs  # noqa: E402
-from peer_problems import TENSORS, UntranslatableError, evaluated, product, translated  # noqa: E402
+from peer_problems import TENSORS, UntranslatableError, evaluated, is_uneven, product, translated  # noqa: E402
 
 EVEN = [
     ("keep", "DRAM", TENSORS), ("time", "K", 2), ("time", "M", 4), ("keep", "GLB", ["Weights"]),
@@ -198,6 +198,9 @@ def test_tools_that_are_installed_are_compared(no_tools: Path, monkeypatch: pyte
     monkeypatch.setattr(peer_programs, "QUICK_OBJECTIVES", ("energy", "edp"))
     install(no_tools, FACTORFLOW, REDUCED)
     install(no_tools, ACCELFORGE, EVEN)
+    monkeypatch.setattr(
+        peer_programs, "with_uneven_tiles", lambda accelerator, _: accelerator
+    )  # to save time
     steps: list[str] = []
     rows, missing = peer_programs.compare(steps.append, quick=True)
     (line,) = missing
@@ -205,7 +208,12 @@ def test_tools_that_are_installed_are_compared(no_tools: Path, monkeypatch: pyte
     charged = [row["count-drains"] for row in rows if row["objective"] == "energy"]
     assert charged[2] == pytest.approx(4413.98e6, rel=1e-5)
     by_tool = {row["tool"]: row for row in rows if row["objective"] == "edp"}
-    assert list(by_tool) == ["sparsim, timeloop-3", "sparsim, count-drains", "AccelForge", "FactorFlow"]
+    assert list(by_tool) == [
+        "sparsim, timeloop-3", "sparsim, count-drains", "AccelForge", "sparsim uneven, timeloop-3",
+        "sparsim uneven, count-drains", "FactorFlow",
+    ]  # fmt: skip
+    assert is_uneven(UNEVEN)
+    assert not is_uneven(REDUCED)
     factorflow, accelforge = by_tool["FactorFlow"], by_tool["AccelForge"]
     assert factorflow["own"] == pytest.approx(factorflow["count-drains"], rel=1e-12)
     assert accelforge["own"] == 4413.98e6

@@ -244,19 +244,21 @@ class Branches:
                     self._trace(found, chain)
 
     def _trace(self, node: _Node, chain: ChainPack) -> Ints:
-        """Take a node's path over as a start. Returns (S, D): the words of its tiles."""
+        """Take a node's path over as a start if its tiles fit. Returns (S, D): the words of its tiles."""
         loops, kept = self.paths.trace(chain, node.choice, node.spread)
         full, choice = self.paths.full[node.spread], node.choice
-        number, bound = choice.number, self.paths.low.layer.bound
-        if choice.apart and self.paths.chains.orders is not None:
-            number = self.paths.chains.orders.row[tuple(kept.tolist())]
-        self.start = Start(full, self.paths.dims.split(loops, full, bound), number)
-        self.starts = [self.start, *self.starts[: STARTS - 1]]
         extents, words = self._extents(node, loops), ints(*choice.span.shape[:2])
         for memory in self.paths.memories:
             for s, v in product(memory, range(words.shape[1])):
                 place = next((at for at in memory if choice.apart and kept[at] >> v & 1), s)
                 words[s, v] = _words(self.paths.dims, v, extents[place])
+        if self._roomier(node, chain, words) is None:
+            number, orders = choice.number, self.paths.chains.orders
+            if choice.apart and orders is not None:
+                number = orders.row[tuple(kept.tolist())]
+            loops = self.paths.dims.split(loops, full, self.paths.low.layer.bound)
+            self.start = Start(full, loops, number)
+            self.starts = [self.start, *self.starts[: STARTS - 1]]
         return words
 
     def _split(self, node: _Node) -> None:
@@ -272,14 +274,13 @@ class Branches:
                 return
         chain = self.paths.chains.make(node.choice, self._price)
         words = self._trace(node, chain)
-        halves = self._roomier(node, chain, words)
-        if halves is None:
-            halves = self._halves(node, chain, words)
-        self._split_up += len(halves) > 0
-        for half in halves:
-            child = node._replace(number=next(self._number), choice=half, searched=False)
+        roomier = self._roomier(node, chain, words)
+        parts = self._halves(node, chain, words) if roomier is None else roomier
+        self._split_up += len(parts) > 0
+        for part in parts:
+            child = node._replace(number=next(self._number), choice=part, searched=False)
             heapq.heappush(self._open, child)
-        if not halves:
+        if roomier is None and not parts:
             self._stuck = min(self._stuck, self._traded(node))
 
     def _traded(self, node: _Node) -> float:
