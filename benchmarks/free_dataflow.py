@@ -1,16 +1,19 @@
 """The mapper without the study's dataflow: gap between the best mapping and the proven bound, and gain.
 
-    python benchmarks/free_dataflow.py [--json FILE] [--document FILE] [--quick]
+    python benchmarks/free_dataflow.py [--set study|networks] [--json FILE] [--document FILE] [--quick]
 
 The mapper solves all 48 problems of the original study with three objectives, under `timeloop-3`. The levels
 that keep each tensor are those of the study, and everything else is free. The results are compared with the
-optimum of the study's own mapspace. Times are CPU seconds of one core.
+optimum of the study's own mapspace. With `--set networks` it solves the distinct layers of AlexNet and
+ResNet-50, dense and sparse, on the design with on-chip compression. Times are CPU seconds of one core.
 """
 
 from typing import Any, NamedTuple
 
+import click
 from benchmark import Found, Step, benchmark
 from mapper import OBJECTIVES, QUICK, best_of
+from network_layers import measure_networks
 
 from pointnet.original.published_runs import Run, runs, study_mapspace
 from sparsim.mapper.search_result import SearchResult
@@ -18,6 +21,7 @@ from sparsim.records import LevelConstraint, Mapspace
 from sparsim.report.tables import Table
 
 EVALUATIONS, QUICK_EVALUATIONS = 4000, 100
+SETS = ("study", "networks")
 CERTIFIED = "onchip"  # design whose problems are counted in the JSON file
 
 
@@ -119,8 +123,12 @@ def layer_table(pairs: list[Pair]) -> Table:
     return Table(["layer", "energy uJ, study", "free", "lower bound", "gap", "mappings"], cells, "energy")
 
 
-@benchmark(quick="The three last layers of one design and variant.", document=True)
-def main(step: Step, quick: bool) -> Found:
+@benchmark(quick="The last layers of one design and variant, or of each network.", document=True)
+@click.option("--set", "problem_set", type=click.Choice(SETS), default=SETS[0], help="What is solved.")
+def main(step: Step, quick: bool, problem_set: str) -> Found:
+    evaluations = QUICK_EVALUATIONS if quick else EVALUATIONS
+    if problem_set == "networks":
+        return measure_networks(step, free_mapspace(), evaluations, quick=quick)
     chosen = [run for run in runs() if not quick or (run[:2] == QUICK and run.number > 9)]
     pairs = []
     step("compiling")
@@ -128,7 +136,7 @@ def main(step: Step, quick: bool) -> Found:
     for objective in OBJECTIVES:
         for run in chosen:
             step(f"{', '.join(objective)}: {run.title} {run.number}")
-            pairs.append(measure(run, objective, QUICK_EVALUATIONS if quick else EVALUATIONS))
+            pairs.append(measure(run, objective, evaluations))
     rows = sorted(totals(pairs), key=lambda row: row["name"])
     blocks = {"free": total_table(rows), "free layers": layer_table(pairs), "spreads": spreads(rows)}
     return Found({**proofs(pairs), "totals": rows}, blocks)

@@ -41,7 +41,7 @@ SAMPLING_KEYS = {
 }  # fmt: skip
 
 
-def run_benchmark(name: str, tmp_path: Path) -> dict[str, Any]:
+def run_benchmark(name: str, tmp_path: Path, *options: str) -> dict[str, Any]:
     file = tmp_path / f"{name}.json"
     folders = {"PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}  # no reference program in a test
     result = run_script(
@@ -49,6 +49,7 @@ def run_benchmark(name: str, tmp_path: Path) -> dict[str, Any]:
         "--quick",
         "--json",
         str(file),
+        *options,
         XDG_CACHE_HOME=str(tmp_path),
         **folders,
     )
@@ -140,6 +141,16 @@ def test_a_free_dataflow_is_no_worse_and_near_its_bound(tmp_path: Path) -> None:
         assert row["largest_gap"] < 0.1
         assert row["free_cycles"] <= row["study_cycles"] or row["objective"] == ["energy"]
         assert row["free_energy_pj"] < 1.01 * row["study_energy_pj"]
+
+
+def test_layers_of_networks_have_certificates(tmp_path: Path) -> None:
+    numbers = run_benchmark("free_dataflow", tmp_path, "--set", "networks")
+    rows = numbers["layers"]
+    assert numbers["problems"] == len(rows) == 4
+    assert [row["layer"] for row in rows] == ["conv5", "conv5", "fc", "fc"]
+    assert numbers["certified"] == sum(row["certificate"] == "optimal" for row in rows) >= 2
+    assert numbers["worst_gap"] == max(row["gap"] for row in rows) < 0.5
+    assert numbers["cpu_s_per_problem"] > 0
 
 
 def test_timeloops_mapper_is_given_the_studys_problem(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,11 +74,12 @@ def cycle_prices(low: SearchArrays) -> list[Price]:
 
 
 class Choice(NamedTuple):
-    """A bypass choice, with the sizes of tiles that it allows."""
+    """A bypass choice, with the sizes and the extents of tiles that it allows."""
 
     number: int  # row of `Space.keep`
     keep: Ints  # (S,)
     allowed: Mask  # (S, D, W)
+    extents: Mask  # (S, G, E) by the place of a divisor
     span: Ints  # (S, D, 2) least and most words that tiles take
     is_whole: bool = True  # whether it is one of those from which a search starts
     apart: bool = False  # whether the tensors of a memory may lie apart, in any order of its levels
@@ -89,6 +90,13 @@ class Choice(NamedTuple):
         some[s, v] &= sizes
         others[s, v] &= ~sizes
         return self._replace(allowed=some, is_whole=False), self._replace(allowed=others, is_whole=False)
+
+    def split_extents(self, s: int, dim: int, extent: int) -> tuple[Choice, Choice]:
+        """Return the choice with only one extent of tiles along a dim, and with the others."""
+        some, others = self.extents.copy(), self.extents.copy()
+        some[s, dim] = np.arange(some.shape[2]) == extent
+        others[s, dim, extent] = False
+        return self._replace(extents=some, is_whole=False), self._replace(extents=others, is_whole=False)
 
     def within(self, span: Ints) -> Choice:
         """Return the choice with tiles that take no more and no fewer words."""
@@ -139,12 +147,13 @@ class Chains:
         """Return all bypass choices. Where the metadata of a level depend on whether the child's tile has a
         single word, there is a choice for each case.
         """
-        found = []
+        found, bounds = [], self.dims.layer.bound.tolist()
         orders = self.orders
         for number in range(len(self.low.space.keep)) if orders is None else orders.even:
             keep = self.low.space.keep[number]
             allowed = np.ones((len(keep), *self.tiles.size.shape), bool)
-            choices = [Choice(number, keep, allowed, self._span(keep), apart=orders is not None)]
+            extents = np.ones((len(keep), len(bounds), max(len(divisors(n)) for n in bounds)), bool)
+            choices = [Choice(number, keep, allowed, extents, self._span(keep), apart=orders is not None)]
             for (s, v), table in {} if self._exact else self.tables(choices[0]).tables.items():
                 limited = self.low.arch.limit[s, packs.SIZE] >= 0
                 if table is not None and limited and (table.inner >= 0).any():
@@ -187,13 +196,15 @@ class Chains:
             )
             for s in range(len(choice.keep))
         ]
-        row, bits = self.tables(choice).rows(choice.allowed, prices)
+        row, bits = self.tables(choice).rows(choice.allowed, choice.extents, prices)
         if price.dense:
             row[..., MODE] = LEGACY
         if price.more is not None:
-            more = self.tables(choice).rows(choice.allowed, self.prices(price.more))[0]
+            more = self.tables(choice).rows(choice.allowed, choice.extents, self.prices(price.more))[0]
             row[..., MORE : MORE_SLACK + 1] = price.weight * more[..., LIN : SLACK + 1]
-        return chain._replace(row=row, bits=bits, allowed=choice.allowed.astype(np.int64))
+        return chain._replace(
+            row=row, bits=bits, allowed=choice.allowed.astype(np.int64), tiled=chain.tiled * choice.extents
+        )
 
     def _fixed_part(self, choice: Choice, price: Price) -> ChainPack:
         """Return the arrays that do not depend on allowed sizes."""
@@ -212,12 +223,13 @@ class Chains:
         rule, outcome = reals(*len_of(keep, self.tiles), 2), ints(*len_of(keep, self.tiles))
         if not exact:
             _fill_rules(self.tables(choice).rules, rule, outcome)
-        window, coordinate, coefficient = windows(low, layer)
+        disjoint, window, coordinate, coefficient = windows(low, layer)
         rank_bits = low.policy.rank[..., [packs.RANK_METADATA_BITS, packs.RANK_PAYLOAD_BITS]]
         return ChainPack(
             bound=layer.bound, divisor=divisor, prime=_padded(primes), tiled=tiled, looped=looped,
-            distinct=distinct_dims(layer), window=window, coordinate=coordinate, coefficient=coefficient,
-            flags=np.ascontiguousarray(low.space.flags), size=self.tiles.size, sizes=self.tiles.number,
+            distinct=distinct_dims(layer), disjoint=disjoint, window=window, coordinate=coordinate,
+            coefficient=coefficient, inside=_inside(low, dims), flags=np.ascontiguousarray(low.space.flags),
+            size=self.tiles.size, sizes=self.tiles.number,
             share=_shares(low, self._bound, self.tiles, keep, price), stored=_stored(low, self.tiles, keep),
             bits=reals(*len_of(keep, self.tiles), 1), allowed=ints(1, 1, 1), span=choice.span,
             row=reals(1, 1, 1, 1, UNIT),
@@ -230,25 +242,45 @@ class Chains:
         )  # fmt: skip
 
 
-def windows(low: SearchArrays, layer: LayerPack) -> tuple[Ints, Ints, Ints]:
-    """Return (D,) dims that move a coordinate together with others, where deliveries of windows are followed,
-    and (D, R) the coordinate that a dim moves, and by how much. In memories of several levels they are not.
+def windows(low: SearchArrays, layer: LayerPack) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return whether no tiles overlap (D,), the dims that move a coordinate together with others where
+    deliveries of windows are followed (D,), and (D, R) the coordinate that a dim moves, and by how much. In
+    memories of several levels they are not followed.
     """
     shared = low.arch.support[:, packs.SHARES].any()
     n_data, n_dims = len(layer.words), len(layer.bound)
-    window, coordinate, coefficient = ints(n_data), ints(n_data, n_dims), ints(n_data, n_dims)
+    disjoint, window = layer.plain.copy(), ints(n_data)
+    coordinate, coefficient = ints(n_data, n_dims), ints(n_data, n_dims)
     for v in range(n_data):
         seen: list[int] = []
         for o, (a, b) in enumerate(zip(layer.side[v, :-1], layer.side[v, 1:], strict=True)):
             terms = [term for term in layer.term[a:b].tolist() if layer.bound[term[packs.TERM_DIM]] > 1]
-            for dim, size, _ in terms:
+            for dim, size, step in terms:
                 coordinate[v, dim], coefficient[v, dim] = o, size
                 window[v] |= (len(terms) > 1) << dim
-            seen += [dim for dim, _, step in terms if step > 0] + [-1 for *_, step in terms if step <= 0]
+                seen.append(dim if step > 0 else -1)
         simple = len(set(seen)) == len(seen) and -1 not in seen
-        if shared or not simple or layer.read_write[v] or layer.cut[0] or low.accounting == packs.TIMELOOP_4:
+        if shared or not simple or layer.read_write[v] or layer.cut[0]:
             window[v] = 0
-    return window, coordinate, coefficient
+        elif window[v] == 0:  # strides
+            disjoint[v] = 1
+        elif low.accounting == packs.TIMELOOP_4:
+            window[v] = 0
+    return disjoint, window, coordinate, coefficient
+
+
+def _inside(low: SearchArrays, dims: MergedDims) -> Ints:
+    """Return (S, G): bit masks of merged dims whose loops in space are further inside than those of a dim,
+    where children of the level lie in a line, in an order that is fixed.
+    """
+    inside = ints(len(low.arch.fan), len(dims.groups))
+    for t, (s, is_spatial) in enumerate(low.arch.tiling.tolist()):
+        if is_spatial and not low.space.free[t] and low.arch.fan[s].min() == 1:
+            order = [*low.space.inner[t], *low.space.outer[t]]
+            places = [sorted(order.index(dim) for dim in members) for members in dims.groups]
+            for g, place in enumerate(places):
+                inside[s, g] = sum(1 << i for i, other in enumerate(places) if other[-1] < place[0])
+    return inside
 
 
 def len_of(keep: Ints, tiles: Tiles) -> tuple[int, int]:

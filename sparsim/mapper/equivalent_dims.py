@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,34 @@ class MergedDims(NamedTuple):
         """Return (..., groups) from factors (..., R) of dims."""
         merged = np.stack([factors[..., list(dims)].prod(axis=-1) for dims in self.groups], axis=-1)
         return np.ascontiguousarray(merged, np.int64)
+
+    def mirrored(self, factors: Sequence[Ints]) -> Ints | None:
+        """Return an order of the merged dims in which the layer is the same, as rows in place of columns;
+        None if there is no other. `factors` (n, T) are those of the dims.
+        """
+        layer, dims = self.layer, np.arange(len(self.groups))
+        for v in range(len(layer.words)):
+            windows = [terms for terms in _coordinates_of(layer, v) if len(terms) > 1]
+            for one, other in combinations(windows, 2):
+                order = dims.copy()
+                for (a, *_), (b, *_) in zip(one, other, strict=False):
+                    order[[a, b]] = b, a
+                if sorted(order.tolist()) == dims.tolist() and self._is_same(order, factors):
+                    return order
+        return None
+
+    def _is_same(self, order: Ints, factors: Sequence[Ints]) -> bool:
+        layer = self.layer
+        for group, other in zip(self.groups, order.tolist(), strict=True):
+            lists = [[factors[dim] for dim in members] for members in (group, self.groups[other])]
+            if len(lists[0]) != len(lists[1]) or not all(map(np.array_equal, *lists)):
+                return False
+        for v in range(len(layer.words)):
+            sides = [sorted(sorted(terms) for terms in _coordinates_of(layer, v))]
+            sides.append(sorted(sorted([int(order[d]), *c] for d, *c in terms) for terms in sides[0]))
+            if sides[0] != sides[1]:
+                return False
+        return True
 
     def split(self, loops: Ints, spread: Ints, bound: Ints) -> Ints:
         """Return loops (n, 3) of merged dims, outermost first, as loops of dims: what the spatial factors

@@ -56,8 +56,8 @@ class Paths:
         self.low, self.bound, self.dims, self.tiles = low, bound, dims, tiles
         merged = dims.product(spread)
         self.chains = Chains(low, bound, dims, tiles)
-        alike = self.chains.pass_through(merged)
-        _, first = np.unique(alike.reshape(len(merged), -1), axis=0, return_index=True)
+        alike = _least_mirror(self.chains.pass_through(merged), dims.mirrored(low.space.factors))
+        _, first = np.unique(alike, axis=0, return_index=True)
         self.full = spread[first]  # (n, S, R)
         self.spread = np.ascontiguousarray(merged[first])  # (n, S, G)
         self.memories = memories(low.arch.support[:, SHARES])
@@ -65,7 +65,7 @@ class Paths:
         self.choices = self.chains.choices()
         n_data = len(low.layer.words)
         counts = (low.space.keep[:, :, None] >> np.arange(n_data) & 1).sum(axis=1)
-        followed = windows(low, dims.layer)[0] > 0
+        followed = windows(low, dims.layer)[1] > 0
         self.codes = int(np.where(followed, counts**2, counts + 1).prod(axis=1).max())
         self.sets = 2**n_data if self.chains.orders else 1  # of dataspaces that are looked at separately
         self.states = int(np.prod([len(divisors(int(n))) for n in dims.layer.bound]))
@@ -243,8 +243,10 @@ class Branches:
                     self._best = value
                     self._trace(found, chain)
 
-    def _trace(self, node: _Node, chain: ChainPack) -> Ints:
-        """Take a node's path over as a start if its tiles fit. Returns (S, D): the words of its tiles."""
+    def _trace(self, node: _Node, chain: ChainPack) -> tuple[Ints, Ints]:
+        """Take a node's path over as a start if its tiles fit. Returns words (S, D) and extents (S, G) of its
+        tiles.
+        """
         loops, kept = self.paths.trace(chain, node.choice, node.spread)
         full, choice = self.paths.full[node.spread], node.choice
         extents, words = self._extents(node, loops), ints(*choice.span.shape[:2])
@@ -259,7 +261,7 @@ class Branches:
             loops = self.paths.dims.split(loops, full, self.paths.low.layer.bound)
             self.start = Start(full, loops, number)
             self.starts = [self.start, *self.starts[: STARTS - 1]]
-        return words
+        return words, extents
 
     def _split(self, node: _Node) -> None:
         """Split a choice whose path fits no mapping, or costs more as a mapping than as a path."""
@@ -273,9 +275,9 @@ class Branches:
                 heapq.heappush(self._open, node._replace(bound=bound, number=next(self._number)))
                 return
         chain = self.paths.chains.make(node.choice, self._price)
-        words = self._trace(node, chain)
+        words, extents = self._trace(node, chain)
         roomier = self._roomier(node, chain, words)
-        parts = self._halves(node, chain, words) if roomier is None else roomier
+        parts = self._halves(node, chain, words, extents) if roomier is None else roomier
         self._split_up += len(parts) > 0
         for part in parts:
             child = node._replace(number=next(self._number), choice=part, searched=False)
@@ -316,7 +318,7 @@ class Branches:
             return words
         return int(chain.stored[s, v, np.searchsorted(chain.size[v, : chain.sizes[v]], words)])
 
-    def _halves(self, node: _Node, chain: ChainPack, words: Ints) -> tuple[Choice, ...]:
+    def _halves(self, node: _Node, chain: ChainPack, words: Ints, extents: Ints) -> tuple[Choice, ...]:
         """Return the choice with tiles like those of the path, and with others, where their size matters."""
         if chain.exact[0]:
             return ()
@@ -337,12 +339,32 @@ class Branches:
                 row = chain.row[s, v, side, i]
                 if row[MODE] == LINEAR and key[0] >= 0:
                     found.append((_excess(exact, row, side), key))
+            if chain.window[v] and (table.inner >= 0).any():
+                factors = extents[s] // extents[table.child]
+                if not tables.has(s, v, at[s, v], inner, _words(self.paths.dims, v, factors)):
+                    found += [(np.inf, (table.child, v)), (np.inf, (s, v))]
         for _, key in sorted(found, key=lambda one: -one[0]):
             alike = tables.alike(*key, at[key])
             allowed = node.choice.allowed[key]
             if (allowed & alike).any() and (allowed & ~alike).any():
                 return node.choice.split(*key, alike)
+        for _, (s, v) in sorted(found, key=lambda one: -one[0]):
+            for dim in np.flatnonzero(chain.window[v] >> np.arange(len(chain.bound)) & 1).tolist():
+                at_path = chain.divisor[dim] == extents[s, dim]
+                if (chain.tiled[s, dim] * ~at_path).any():
+                    return node.choice.split_extents(s, dim, int(at_path.argmax()))
         return ()
+
+
+def _least_mirror(spread: Ints, order: Ints | None) -> Ints:
+    """Return rows (n, S * G), each the lesser of spatial factors (n, S, G) and those with dims in `order`."""
+    rows: Ints = spread.reshape(len(spread), -1)
+    if order is None:
+        return rows
+    other = spread[:, :, order].reshape(len(spread), -1)
+    first = np.arange(len(rows)), (rows != other).argmax(axis=1)
+    less: Ints = np.where((other[first] < rows[first])[:, None], other, rows)
+    return less
 
 
 def _excess(exact: Reals, row: Reals, side: int) -> float:

@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 
 from sparsim.mapper.bound_constants import SearchArrays
+from sparsim.mapper.chain_arrays import windows
 from sparsim.mapper.path_search import Start
 from sparsim.model.arrays import Ints, SpacePack
 from sparsim.model.lower import ints
@@ -14,11 +15,13 @@ from sparsim.model.lower import ints
 
 def arrange(low: SearchArrays, space: SpacePack, starts: Iterable[Start]) -> tuple[Ints, Ints]:
     """(candidates (n, R + 1), numbers (n, T, 2)) for `Engine.try_numbers`; without those whose factors the
-    mapspace lacks.
+    mapspace lacks. Where tiles overlap, children beside each other differ in a window, and not.
     """
     candidates, numbers = [], []
-    for start in starts:
-        candidate, number = _arranged(low, space, start)
+    window = int(np.bitwise_or.reduce(windows(low, low.layer)[1]))
+    slides = [window >> dim & 1 for dim in range(len(low.layer.bound))]
+    for start, sign in product(starts, (-1, 1) if window else (0,)):
+        candidate, number = _arranged(low, space, start, [sign * one for one in slides])
         if candidate is not None:
             candidates.append(candidate)
             numbers.append(number)
@@ -29,7 +32,10 @@ def arrange(low: SearchArrays, space: SpacePack, starts: Iterable[Start]) -> tup
     )
 
 
-def _arranged(low: SearchArrays, space: SpacePack, start: Start) -> tuple[list[int] | None, Ints]:
+def _arranged(
+    low: SearchArrays, space: SpacePack, start: Start, rank: list[int]
+) -> tuple[list[int] | None, Ints]:
+    """`rank` of a dim: those of the least are innermost along an axis."""
     arch, (n_tiling, n_dims) = low.arch, space.place.shape
     factor = np.ones((n_tiling, n_dims), np.int64)
     orders: list[list[int]] = [[] for _ in range(n_tiling)]  # innermost first
@@ -41,7 +47,7 @@ def _arranged(low: SearchArrays, space: SpacePack, start: Start) -> tuple[list[i
     number = ints(n_tiling, 2)
     for t in np.flatnonzero(arch.tiling[:, 1] == 1).tolist():
         factor[t] = start.spread[arch.tiling[t, 0]]
-        number[t, 1], orders[t] = _split(space, t, factor[t])
+        number[t, 1], orders[t] = _split(space, t, factor[t], rank)
     candidate = []
     for dim, rows in enumerate(low.space.factors):
         same = np.flatnonzero((rows == factor[:, dim]).all(axis=1))
@@ -87,10 +93,10 @@ def _numbers_along_x(space: SpacePack, t: int, factor: Ints) -> range:
     return range(max(places - (stop - start - real), 0), min(places, real) + 1)
 
 
-def _split(space: SpacePack, t: int, factor: Ints) -> tuple[int, list[int]]:
+def _split(space: SpacePack, t: int, factor: Ints, rank: list[int]) -> tuple[int, list[int]]:
     """Return the number of a split, and an order of the loops in which they fit, those along X innermost."""
     x, y = space.fan[t].tolist()
-    dims = [int(d) for d in space.place[t] if factor[d] > 1]
+    dims = sorted((int(d) for d in space.place[t] if factor[d] > 1), key=rank.__getitem__)
     free, numbers = _free_loops(space, t, factor), _numbers_along_x(space, t, factor)
     sides = [((True,), (False,), (True, False))[space.axis[t, d]] for d in dims]
     for chosen in product(*sides):

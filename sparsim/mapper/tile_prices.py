@@ -29,17 +29,17 @@ from sparsim.mapper.kernels.tile_chains import (
     UNIT,
 )
 from sparsim.mapper.kernels.tile_tables import AVERAGE, BITS, RATIO, RHO, UNITS, WORDS, tabulate_tiles
-from sparsim.mapper.tile_sizes import Tiles
+from sparsim.mapper.tile_sizes import MOST_PAIRS, Tiles, nested_boxes
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import Ints, LayerPack, Reals
 from sparsim.model.lower import ints, reals
 from sparsim.model.workspace import make_nest, make_scratch, no_table
 
-MOST_PAIRS = 200_000  # most pairs of sizes of a tile and of the child's tile
 MOST_OCCUPANCIES = 3_000_000  # most probabilities of hypergeometric tiles that are computed
 NONE_FITS = 1e200  # price of an access to a tile that is not allowed
 
 Mask = NDArray[np.bool_]
+_Fibers = tuple[Ints, Ints, Ints, Ints, Ints]
 
 
 class Rule(NamedTuple):
@@ -57,6 +57,7 @@ class TileTable(NamedTuple):
     inner: Ints  # (P,) position of the child's size, -1: it does not matter
     stat: Reals  # (P, 5 + 2 K) see `tabulate_tiles`
     child: int  # level of the child, -1: none
+    outside: Ints  # (P,) words of a box with the factors between the two as extents
 
 
 class Prices(NamedTuple):
@@ -134,30 +135,31 @@ class TileTables:
                 own = own[sizes[own] <= limit[packs.SIZE]]
             stat = reals(len(own), UNITS + 2 * low.policy.rank.shape[2])
             stat[:, [AVERAGE, RHO, RATIO]], stat[:, WORDS] = 1.0, sizes[own]
-            return TileTable(own, np.full(len(own), -1), stat, child)
+            return TileTable(own, np.full(len(own), -1), stat, child, np.ones_like(own))
         fibers = self._fibers(s, v, child, own) if coded else None
         if self._is_long(v, own if fibers is None else fibers[0]):
             return None
-        own, inner, fiber, below = fibers or _no_fibers(low, own)
+        own, inner, fiber, below, outside = fibers or _no_fibers(low, own)
         stat = self._statistics(s, v, parent, sizes[own], fiber, below)
         if fibers is None:
             stat[:, BITS] = stat[:, UNITS:] = 0.0
         fits = ~np.isnan(stat[:, AVERAGE])
         if limit[packs.SIZE] >= 0:
             fits &= (stat[:, WORDS] <= limit[packs.SIZE]) & (stat[:, BITS] <= limit[packs.METADATA_BITS])
-        return TileTable(own[fits], inner[fits], stat[fits], child)
+        return TileTable(own[fits], inner[fits], stat[fits], child, outside[fits])
 
     def _is_long(self, v: int, own: Ints) -> bool:
         if self.low.density.kind[v] != packs.HYPERGEOMETRIC:
             return False
         return len(own) * (10 * math.sqrt(float(self.tiles.size[v].max())) + 400) > MOST_OCCUPANCIES
 
-    def _fibers(self, s: int, v: int, child: int, own: Ints) -> tuple[Ints, Ints, Ints, Ints] | None:
-        """Return (own, inner, fibers, sub-tiles) of all pairs of sizes; None where loops decide."""
+    def _fibers(self, s: int, v: int, child: int, own: Ints) -> _Fibers | None:
+        """Return (own, inner, fibers, sub-tiles, factors) of all pairs of sizes; None where loops decide."""
         low, sizes = self.low, self.tiles.size[v]
         ranks, most = ranks_that_take_all(low, s, v), low.policy.rank.shape[2]
         base = max(int(low.policy.format[child, v, packs.N_RANKS]), 1) if child >= 0 else 0
-        if not ranks or not low.layer.plain[v] or base > min(1, ranks):
+        shared = low.arch.support[:, packs.SHARES].any()
+        if not ranks or base > min(1, ranks) or (shared and not low.layer.plain[v]):
             return None
         coded_child = child >= 0 and bool(low.policy.format[child, v, packs.HAS_FORMAT])
         if coded_child and not ranks_that_take_all(low, child, v):
@@ -166,7 +168,7 @@ class TileTables:
         builds = base == 1 and low.policy.format[s, v, packs.IS_COMPRESSED] == 1
         if (ranks - (base if builds else 0) > 1 or (builds and ranks > 1)) and top != packs.RANK_UOP:
             return None
-        inner = np.full(len(own), -1)
+        inner, outside = np.full(len(own), -1), np.ones_like(own)
         if builds:
             inside = np.arange(int(self.tiles.number[v]))
             room = float(low.arch.limit[child, packs.SIZE])
@@ -174,11 +176,10 @@ class TileTables:
                 inside = inside[
                     (self.tiles.shares[v, inside, MOST] if coded_child else sizes[inside]) <= room
                 ]
-            if len(own) * len(inside) > MOST_PAIRS:
+            found = self._nested(v, own, inside)
+            if found is None:
                 return None
-            own, inner = (grid.ravel() for grid in np.meshgrid(own, inside, indexing="ij"))
-            nested = sizes[own] % sizes[inner] == 0
-            own, inner = own[nested], inner[nested]
+            own, inner, outside = found
         fiber, below = np.ones((len(own), most), np.int64), np.ones((len(own), most + 1), np.int64)
         words = sizes[own]
         below[:, 1:] = words[:, None]
@@ -187,13 +188,34 @@ class TileTables:
             several = within > 1
             fiber[:, 0] = np.where(several, within, 1)
             below[:, 1] = np.where(several, within, words)
-            fiber[:, ranks - 1] = np.where(several, words // within if ranks > 1 else within, words)
+            fiber[:, ranks - 1] = np.where(several, outside if ranks > 1 else within, words)
             if ranks == 1:  # the child's rank stands for the whole tile
                 fits = ~several | (words == within)
-                own, inner, fiber, below = own[fits], inner[fits], fiber[fits], below[fits]
+                own, inner, outside = own[fits], inner[fits], outside[fits]
+                fiber, below = fiber[fits], below[fits]
         else:
             fiber[:, ranks - 1] = words
-        return own, inner, fiber, below
+        return own, inner, fiber, below, outside
+
+    def _nested(self, v: int, own: Ints, inside: Ints) -> tuple[Ints, Ints, Ints] | None:
+        """Return (own, inner, words) of tiles in tiles, with the words of the loops between; None if there
+        are too many. Windows of the same sizes may have several such loops.
+        """
+        sizes = self.tiles.size[v]
+        if self.low.layer.plain[v]:
+            if len(own) * len(inside) > MOST_PAIRS:
+                return None
+            outer, inner = (grid.ravel() for grid in np.meshgrid(own, inside, indexing="ij"))
+            nested = sizes[outer] % sizes[inner] == 0
+            outer, inner = outer[nested], inner[nested]
+            return outer, inner, sizes[outer] // sizes[inner]
+        found = nested_boxes(self.layer, v, int(sizes[inside].max(initial=0)))
+        if found is None:
+            return None
+        sizes = sizes[: self.tiles.number[v]]
+        outer, inner = np.searchsorted(sizes, found[:, 0]), np.searchsorted(sizes, found[:, 1])
+        possible = np.isin(outer, own) & np.isin(inner, inside)
+        return outer[possible], inner[possible], found[possible, 2]
 
     def _statistics(self, s: int, v: int, parent: int, words: Ints, fiber: Ints, below: Ints) -> Reals:
         low = self.low
@@ -208,9 +230,9 @@ class TileTables:
         )  # fmt: skip
         return out
 
-    def rows(self, allowed: Mask, prices: list[Prices]) -> tuple[Reals, Reals]:
-        """Return (rows, metadata bits) of tiles with the `allowed` sizes (S, D, W), in the form of a
-        ChainPack.
+    def rows(self, allowed: Mask, extents: Mask, prices: list[Prices]) -> tuple[Reals, Reals]:
+        """Return (rows, metadata bits) of tiles with the `allowed` sizes (S, D, W) and extents (S, G, E), in
+        the form of a ChainPack.
         """
         n_levels, (n_data, n_sizes) = len(self.keep), self.tiles.size.shape
         row = reals(n_levels, n_data, 2, n_sizes + 1, UNIT + 2 * self.low.policy.rank.shape[2])
@@ -221,6 +243,7 @@ class TileTables:
             fits = allowed[s, v, table.own]
             if table.child >= 0:
                 fits = fits & ((table.inner < 0) | allowed[table.child, v, table.inner])
+                fits = fits & self._has_extents(s, v, table, extents)
             own, inner = table.own[fits], table.inner[fits]
             values = self._values(s, v, table.stat[fits], prices[s], own)
             exact = not prices[s].words
@@ -236,6 +259,28 @@ class TileTables:
             np.minimum.at(least, own, table.stat[fits, BITS])
             bits[s, v] = least
         return row, bits
+
+    def _has_extents(self, s: int, v: int, table: TileTable, extents: Mask) -> Mask:
+        """Return which tiles (P,) with windows, and those in them, may have the extents."""
+        ours = extents[[s, table.child]]
+        if self.low.layer.plain[v] or (table.inner < 0).any() or ours.all():
+            return np.ones(len(table.own), bool)
+        sizes = self.tiles.size[v, : self.tiles.number[v]]
+        found = nested_boxes(self.layer, v, int(sizes[table.inner].max(initial=0)), ours)
+        if found is None:
+            return np.ones(len(table.own), bool)
+        mine = np.stack([sizes[table.own], sizes[table.inner], table.outside], axis=1)
+        base = max(int(found.max(initial=0)), int(mine.max(initial=0))) + 1
+        mine, found = ((one[:, 0] * base + one[:, 1]) * base + one[:, 2] for one in (mine, found))
+        return np.isin(mine, found)
+
+    def has(self, s: int, v: int, size: int, inner: int, outside: int) -> bool:
+        """Return whether a tile has statistics, of those of its size: others do not fit."""
+        table = self.tables[s, v]
+        if table is None:
+            return True
+        mine = (table.own == size) & (table.inner == inner)
+        return not mine.any() or bool((table.outside[mine] == outside).any())
 
     def price_of(self, s: int, v: int, size: int, inner: int, prices: Prices) -> Reals:
         """Return the prices (A,) per word of one tile."""
@@ -291,9 +336,9 @@ class TileTables:
         return values
 
 
-def _no_fibers(low: SearchArrays, own: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+def _no_fibers(low: SearchArrays, own: Ints) -> _Fibers:
     most = low.policy.rank.shape[2]
-    return own, np.full(len(own), -1), ints(len(own), most), ints(len(own), most + 1)
+    return own, np.full(len(own), -1), ints(len(own), most), ints(len(own), most + 1), np.ones_like(own)
 
 
 def _merged(least: Reals, most: Reals, number: Ints, exact: bool) -> Reals:

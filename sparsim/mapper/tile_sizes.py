@@ -4,13 +4,15 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparsim.mapper.factorisations import divisors
 from sparsim.mapper.kernels.shortest_paths import MOST, tile_shares
-from sparsim.model.arrays import DensityPack, Ints, LayerPack, Reals
+from sparsim.model.arrays import TERM_DIM, DensityPack, Ints, LayerPack, Reals
 from sparsim.model.lower import reals
 
 MOST_BOXES = 1_000_000  # most extents of tiles whose sizes are listed
+MOST_PAIRS = 200_000  # most pairs of sizes of a tile and of the child's tile
 TOLD_APART = 64  # most sizes of small tiles whose least shares are stored individually
 
 
@@ -46,6 +48,38 @@ def list_tiles(layer: LayerPack, density: DensityPack, *, exact: bool) -> Tiles 
     shares = reals(*size.shape, 3)
     tile_shares(layer, density, np.ascontiguousarray(size), shares)
     return Tiles(np.ascontiguousarray(size, np.int64), number, shares)
+
+
+def nested_boxes(
+    layer: LayerPack, v: int, most_inside: int, extents: NDArray[np.bool_] | None = None
+) -> Ints | None:
+    """Return (n, 3): words of tiles, of tiles with at most `most_inside` words in them, and of a tile whose
+    extents are the factors between the two, all different; None if there are too many. `extents` (2, G, E)
+    may leave out some of tiles, and of those in them, by the place of a divisor.
+    """
+    terms = layer.term[layer.side[v, 0] : layer.side[v, -1]]
+    if len(set(terms[:, TERM_DIM].tolist())) < len(terms):
+        return None
+    found = np.ones((1, 3), np.int64)
+    for first, last in zip(layer.side[v, :-1], layer.side[v, 1:], strict=True):
+        side = np.ones((1, 3), np.int64)
+        for d, c, _ in layer.term[first:last].tolist():
+            parts = sorted(divisors(int(layer.bound[d])))
+            outer, inner = parts, parts
+            if extents is not None:
+                outer, inner = ([n for n, on in zip(parts, row[d], strict=False) if on] for row in extents)
+            nested = np.array([(n, m, n // m) for n in outer for m in inner if n % m == 0], np.int64)
+            side = _distinct(side[:, None] + c * (nested.reshape(-1, 3) - 1))
+        if len(found) * len(side) > MOST_BOXES:
+            return None
+        found = _distinct(found[:, None] * side)
+        found = found[found[:, 1] <= most_inside]
+    return found if len(found) <= MOST_PAIRS else None
+
+
+def _distinct(rows: Ints) -> Ints:
+    found: Ints = np.unique(rows.reshape(-1, 3), axis=0)
+    return found
 
 
 def least_stored(tiles: Tiles | None, n_data: int) -> Reals:

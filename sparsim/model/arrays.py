@@ -406,9 +406,11 @@ class ChainPack(NamedTuple):
     tiled: Ints  # (S, R, E) whether the divisor may be the extent of a tile of the level
     looped: Ints  # (S, R) whether the level may have a loop in time
     distinct: Ints  # (D,) bit masks of dims along which tiles never overlap
+    disjoint: Ints  # (D,) whether no tiles overlap
     window: Ints  # (D,) bit masks of dims along which they do, where that is followed; else 0
     coordinate: Ints  # (D, R) that a dim moves
     coefficient: Ints  # (D, R) words that it moves in a step
+    inside: Ints  # (S, R) bit masks of dims whose loops in space are always further inside; 0: not known
     flags: Ints  # (S, 4) as those of a MappingPack; none are kept
     size: Ints  # (D, W) words of possible tiles, ascending
     sizes: Ints  # (D,) how many of them there are

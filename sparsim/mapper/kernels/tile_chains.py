@@ -127,7 +127,7 @@ def deliveries(layer, chain, keep, w):
             again = child < 0 or chain.flags[child, k.NO_REUSE] >> v & 1 == 1
             everything = again and w.children[child + 1] == 1
             follows = chain.window[v] > 0 and not again
-            waits = follows or (layer.plain[v] == 1 and not everything)
+            waits = follows or (chain.disjoint[v] == 1 and not everything)
             w.delivery[n, k.CHILD], w.delivery[n, k.PARENT], w.delivery[n, OF] = child, s, v
             w.delivery[n, WAITS], w.delivery[n, ALL] = waits, waits or everything
             w.copies[n] = 1
@@ -220,6 +220,12 @@ def _peer_reads(chain, w, s, v, words):
 
 
 @kernel
+def may_lose(layer, chain, w, v, child):
+    """Return whether a word may be lost of what arrives at each child (model 7.6)."""
+    return chain.disjoint[v] == 0 and may_lose_a_word(layer, v, w.instances[child])
+
+
+@kernel
 def deliver(layer, chain, w, j, content, words, peers, i):
     """Return the least cost of delivery j: `content` leaves one instance of the parent, `words` arrive at
     each child, and `peers` are read by its neighbours.
@@ -287,11 +293,11 @@ def fill_floors(layer, chain, w, n):
         child, v = w.delivery[j, k.CHILD], w.delivery[j, OF]
         words = 1.0
         for dim in range(w.left.shape[0]):
-            disjoint = layer.plain[v] == 1 or chain.window[v] > 0
+            disjoint = chain.disjoint[v] == 1 or chain.window[v] > 0
             mine = disjoint and chain.distinct[v] >> dim & 1
             if mine or (child < 0 and w.delivery[j, ALL] and not w.delivery[j, WAITS]):
                 words *= w.left[dim] * (w.below[child, dim] if child >= 0 else 1)
-        lost = 1.0 if child >= 0 and may_lose_a_word(layer, v, w.instances[child]) else 0.0
+        lost = 1.0 if child >= 0 and may_lose(layer, chain, w, v, child) else 0.0
         w.floor[j] = deliver(layer, chain, w, j, words * w.copies[j], words - lost, 0.0, last)
         cost += w.floor[j]
     return cost

@@ -8,8 +8,17 @@ from neighbours (model 7.4). Both are possible in few states; there, costs are a
 
 import math
 
-from sparsim.mapper.kernels.lower_bounds import may_lose_a_word
-from sparsim.mapper.kernels.tile_chains import ALL, OF, QUEUED, UNKNOWN, WAITS, deliver, place_of, tile_words
+from sparsim.mapper.kernels.tile_chains import (
+    ALL,
+    OF,
+    QUEUED,
+    UNKNOWN,
+    WAITS,
+    deliver,
+    may_lose,
+    place_of,
+    tile_words,
+)
 from sparsim.model import arrays as k
 from sparsim.model.kernels.jit import kernel
 
@@ -65,14 +74,13 @@ def _window_cost(layer, chain, w, j, dim, to, s):
         same = after * (1.0 - 1.0 / _outside_of(chain, w, v, dim, left // bound))
         words -= (whole - part) * same
     if to > 0 and w.children[child + 1] > 1 and not chain.flags[child + 1, k.NO_LINK] >> v & 1:
-        served = _served(chain, w, v, child, dim, move)
+        between = _may_differ(chain, w, v, child + 1)
+        served = _served(chain, w, v, child, dim, move) if between else 0.0
         if part < whole:
             linked = served * part * ((bound - 2) * after + same)
         else:
-            linked = served * whole * (bound - 1) * after
-            linked += (
-                whole * after * _later_served(layer, chain, w, v, child, dim, s, move, left, bound, served)
-            )
+            later = _later_served(layer, chain, w, v, child, dim, s, move, left, bound, served, between)
+            linked = whole * after * (served * (bound - 1) + later)
     i = place_of(chain, v, tile)
     return _deliver(layer, chain, w, j, words, linked, i)
 
@@ -169,6 +177,25 @@ def _children_of(chain, w, v, child, dim):
 
 
 @kernel
+def _may_differ(chain, w, v, s):
+    """Return whether children of level s beside each other may differ in their window alone: those in a line
+    differ by the innermost loop.
+    """
+    if chain.flags[s, k.NO_MULTICAST] >> v & 1:
+        return True
+    for dim in range(w.digit.shape[0]):
+        if chain.window[v] >> dim & 1 and _spread(w, s, dim) > 1:
+            first = True
+            for other in range(w.digit.shape[0]):
+                within = chain.inside[s, dim] >> other & 1 and not chain.window[v] >> other & 1
+                if within and _spread(w, s, other) > 1:
+                    first = False
+            if first:
+                return True
+    return False
+
+
+@kernel
 def _served(chain, w, v, child, dim, move):
     """Return the largest share of different positions, of all children, to which a neighbour is `move`
     ahead.
@@ -183,21 +210,37 @@ def _served(chain, w, v, child, dim, move):
 
 
 @kernel
-def _later_served(layer, chain, w, v, child, dim, s, move, left, bound, served):
+def _later_served(layer, chain, w, v, child, dim, s, move, left, bound, served, between):
     """Return the largest share of the iterations outside the loop of `dim` in which neighbours may have all
     words; loops over dims that move a coordinate alone end this.
     """
-    n = _children_of(chain, w, v, child, dim)[0]
+    n = _children_of(chain, w, v, child, dim)[0] if between else 0
     own = _outside_of(chain, w, v, dim, left // bound)
     if served > 0.0 or (n > 0 and own > 1):
         rest = 1.0
         for d in range(w.digit.shape[0]):
-            if chain.window[v] >> d & 1 or not layer.relevant[v] >> d & 1:
+            if d == dim or _shares(chain, v, dim, d) or _goes_on(layer, chain, w, v, child, d):
                 rest *= left // bound if d == dim else w.outside[d, w.digit[d]]
         return 1.0 - 1.0 / rest
     if n == 0 and _may_repeat(chain, w, v, dim, s, move, left, bound, 1):
         return 1.0 - 1.0 / own
     return 0.0
+
+
+@kernel
+def _goes_on(layer, chain, w, v, child, dim):
+    """Return whether neighbours may have all words after loops over `dim`: it does not move the tensor, its
+    children differ in its coordinate, or the loops of two dims may cancel there.
+    """
+    if not layer.relevant[v] >> dim & 1:
+        return True
+    if not chain.window[v] >> dim & 1:
+        return False
+    left = 1 if w.outside[dim, w.digit[dim]] > 1 else 0
+    for other in range(w.digit.shape[0]):
+        if _shares(chain, v, dim, other) and w.outside[other, w.digit[other]] > 1:
+            left += 1
+    return left > 1 or _children_of(chain, w, v, child, dim)[0] > 0
 
 
 @kernel
@@ -208,7 +251,7 @@ def _deliver(layer, chain, w, j, words, linked, i):
     child, v = w.delivery[j, k.CHILD], w.delivery[j, OF]
     copies, lost, alike = float(w.copies[j]), 0.0, 1.0
     if chain.window[v] == 0 or not w.delivery[j, WAITS]:
-        if child >= 0 and may_lose_a_word(layer, v, w.instances[child]):
+        if child >= 0 and may_lose(layer, chain, w, v, child):
             lost = 1.0
         return deliver(layer, chain, w, j, words * copies, words - lost, 0.0, i)
     for dim in range(w.digit.shape[0]):

@@ -272,7 +272,8 @@ def test_least_metadata_are_those_of_the_least_tile_inside() -> None:
     allowed = np.ones((3, *tiles.size.shape), bool)
     allowed[0, 0] = tiles.size[0] > 1
     free = Prices(np.zeros((3, 3)), np.zeros(3), 1, False)
-    bits = tables.rows(allowed, [free] * 3)[1][1, 0]
+    extents = np.ones((3, len(dims.groups), 7), bool)
+    bits = tables.rows(allowed, extents, [free] * 3)[1][1, 0]
     m, k = problem.layer.bounds["M"], problem.layer.bounds["K"]
     smallest = {}
     for size, inside in product((16, 64), (2, 4, 8, 16, 32, 64)):
