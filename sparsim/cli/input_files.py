@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sparsim.estimate import Estimate
-    from sparsim.files.accelergy.component_documents import Described, GivenNumbers
+    from sparsim.files.accelergy.component_documents import Described
+    from sparsim.files.accelergy.given_numbers import GivenNumbers
     from sparsim.files.documents import Documents
     from sparsim.files.yaml_reading import YamlMap
     from sparsim.model.result import Evaluation
@@ -69,7 +70,7 @@ class Reading(NamedTuple):
 
     @property
     def given(self) -> GivenNumbers:
-        from sparsim.files.accelergy.component_documents import GivenNumbers
+        from sparsim.files.accelergy.given_numbers import GivenNumbers
 
         return GivenNumbers(self.tables, self.hwcomponents)
 

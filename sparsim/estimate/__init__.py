@@ -4,13 +4,6 @@
 uses. Numbers come from public tables and a sweep of CACTI 7 (`data/`); docs/how-to/estimate.md is the guide.
 """
 
-from sparsim.estimate.estimate_components import estimate, estimate_all, estimate_table
-from sparsim.estimate.estimator import Area, Energy, Estimate, Estimator
-from sparsim.estimate.estimator_registry import register
-from sparsim.estimate.technology_scaling import scale_area, scale_energy
-from sparsim.records.component import Component
+import lazy_loader
 
-__all__ = [
-    "Area", "Component", "Energy", "Estimate", "Estimator", "estimate", "estimate_all", "estimate_table",
-    "register", "scale_area", "scale_energy",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,7 +3,6 @@
 Only this module makes a table from an accelerator's components, so that all callers get the same energies.
 """
 
-from sparsim.estimate.estimate_components import estimate_table
 from sparsim.records import Accelerator, EnergyTable
 from sparsim.records.energy_table import ResolvedEnergy, resolve_energy
 
@@ -15,7 +14,13 @@ def energy_table(accelerator: Accelerator) -> EnergyTable | None:
     """
     if not accelerator.components:
         return accelerator.energy
-    return accelerator.kept("energy table", (), lambda: estimate_table(accelerator.components))
+    return accelerator.kept("energy table", (), lambda: _estimated(accelerator))
+
+
+def _estimated(accelerator: Accelerator) -> EnergyTable:
+    from sparsim.estimate.estimate_components import estimate_table  # most accelerators have a table
+
+    return estimate_table(accelerator.components)
 
 
 def resolved_energy(accelerator: Accelerator) -> ResolvedEnergy:

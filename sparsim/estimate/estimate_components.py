@@ -7,7 +7,8 @@ from sparsim.estimate import accelergy2022
 from sparsim.estimate.estimator import Area, Energy, Estimate, weighted_sum
 from sparsim.estimate.estimator_registry import DEFAULT, find, prepared
 from sparsim.estimate.logic import Wire, wire_pj_per_bit_mm
-from sparsim.records.component import COMPOUND, TABLE, Component, check_names
+from sparsim.records.component import COMPOUND, TABLE, check_names
+from sparsim.records.component import Component as Component  # a name of the package sparsim.estimate
 from sparsim.records.energy_table import EnergyTable
 from sparsim.records.number_limits import check_real
 

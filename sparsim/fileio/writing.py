@@ -5,7 +5,6 @@ power cut leaves the file that was there before.
 """
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[BinaryIO]:
                 yield file
             return
         target = os.path.realpath(name) if os.path.islink(name) else name
-        beside = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.part")
+        beside = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.part")
         try:
             with open(beside, "xb") as file:
                 yield file

@@ -2,29 +2,38 @@
 describe.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparsim.errors import FormatError, SpecError
-from sparsim.estimate import Estimate, estimate_all
 from sparsim.fileio.reading import read_text
 from sparsim.files.accelergy.class_definitions import has_definitions
-from sparsim.files.accelergy.component_documents import Described, GivenNumbers, describe_components, guesses
+from sparsim.files.accelergy.given_numbers import GivenNumbers
 from sparsim.files.documents import Documents
 from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.timeloop_v4.custom_functions import CUSTOM_FUNCTIONS, find_custom_functions
 from sparsim.files.timeloop_v4.tagged_yaml import parse_tagged
 from sparsim.files.timeloop_v4.values import mapping_of
-from sparsim.files.timeloop_v4.version3_documents import RENDERED, Version3, has_nodes, to_version3
 from sparsim.files.yaml_reading import YamlMap
+
+# Most documents are of version 0.3 and have energies: what other ones need is imported where it is used.
+if TYPE_CHECKING:
+    from sparsim.estimate import Estimate
+    from sparsim.files.accelergy.component_documents import Described
+    from sparsim.files.timeloop_v4.custom_functions import Functions
 
 _NOTHING = GivenNumbers()
 _LONGEST_KEPT = 20_000  # most characters of a text whose contents are cached
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
+_RENDERED = " (rendered)"  # after the name of a file whose text a template made
+
+_Files = list[tuple[str, YamlMap]]
 
 
 def read_texts(paths: Iterable[str | Path]) -> dict[str, str]:
@@ -36,7 +45,7 @@ def load_files(
     paths: Iterable[str | Path],
     template_data: Mapping[str, Any] | None = None,
     include: Sequence[str | Path] = (),
-) -> list[tuple[str, YamlMap]]:
+) -> _Files:
     """Read files and call `parse_files`."""
     return parse_files(read_texts(paths), template_data, include)
 
@@ -45,7 +54,7 @@ def parse_files(
     given: Mapping[str, str],
     template_data: Mapping[str, Any] | None = None,
     include: Sequence[str | Path] = (),
-) -> list[tuple[str, YamlMap]]:
+) -> _Files:
     """Names and contents of the files with the texts `given`, rendered where they are Jinja templates.
 
     `include`: folders, beside those of the files, in which templates may read files. Raises FormatError for
@@ -61,7 +70,7 @@ def parse_files(
 
         renderer = Templates(names, template_data or {}, include)
         for name in templates:
-            texts[name], shown[name] = renderer.render(name, texts[name]), name + RENDERED
+            texts[name], shown[name] = renderer.render(name, texts[name]), name + _RENDERED
     files = [(shown[name], _parse(name, texts[name], shown[name])) for name in names]
     for name, (_, document) in zip(names, files, strict=True):
         if CUSTOM_FUNCTIONS not in texts[name]:
@@ -100,7 +109,7 @@ def _kept_yaml(text: str) -> YamlMap:
 
 
 def documents_of(
-    files: list[tuple[str, YamlMap]],
+    files: _Files,
     *,
     for_search: bool = False,
     needs_problem: bool = True,
@@ -115,16 +124,16 @@ def documents_of(
     Where there is no ERT, the components of Accelergy's documents are estimated, after what is `given`.
     `has_energies`: whether energies are given elsewhere.
     """
-    version3 = _version3(files, for_search, trust)
-    warnings, described = version3.warnings, None
-    if not has_energies and not any("ERT" in data for _, data in version3.files):
-        described, notes = _estimated(version3, is_version4(files), given)
+    version3, warnings, functions = _version3(files, for_search, trust)
+    described = None
+    if not has_energies and not any("ERT" in data for _, data in version3):
+        described, notes = _estimated(version3, functions, is_version4(files), given)
         warnings += notes
     documents = documents_from(
-        version3.files, for_search=for_search, needs_problem=needs_problem,
+        version3, for_search=for_search, needs_problem=needs_problem,
         has_energies=has_energies or described is not None,
     )  # fmt: skip
-    if version3.files is files and described is None and not warnings:
+    if version3 is files and described is None and not warnings:
         return documents
     where = ", ".join(name for name, _ in files)
     warnings += [warning for warning in documents.warnings if warning not in warnings]
@@ -136,18 +145,22 @@ def documents_of(
 
 
 def components_of(
-    files: list[tuple[str, YamlMap]], *, trust: bool = False, given: GivenNumbers = _NOTHING
+    files: _Files, *, trust: bool = False, given: GivenNumbers = _NOTHING
 ) -> tuple[Described, dict[str, Estimate]]:
     """Return every component of the architecture in loaded files, and its estimate. Raises SpecError."""
-    version3 = _version3(files, for_search=True, trust=trust, with_constraints=False)
+    from sparsim.files.accelergy.component_documents import describe_components, guesses
+
+    version3, _, functions = _version3(files, for_search=True, trust=trust, with_constraints=False)
     described = describe_components(
-        version3.files, is_version4=is_version4(files), given=given, functions=version3.functions
+        version3, is_version4=is_version4(files), given=given, functions=functions
     )
     estimates = _estimates(described, files)
     return described._replace(warnings=(*described.warnings, *guesses(estimates))), estimates
 
 
-def _estimates(described: Described, files: list[tuple[str, YamlMap]]) -> dict[str, Estimate]:
+def _estimates(described: Described, files: _Files) -> dict[str, Estimate]:
+    from sparsim.estimate import estimate_all
+
     try:
         return estimate_all(described.components)
     except SpecError as error:
@@ -155,29 +168,30 @@ def _estimates(described: Described, files: list[tuple[str, YamlMap]]) -> dict[s
 
 
 def _version3(
-    files: list[tuple[str, YamlMap]], for_search: bool, trust: bool, with_constraints: bool = True
-) -> Version3:
-    """Return documents in the form of version 0.3."""
+    files: _Files, for_search: bool, trust: bool, with_constraints: bool = True
+) -> tuple[_Files, list[str], Functions]:
+    """Return documents in the form of version 0.3, warnings, and functions for expressions."""
     if not is_version4(files):
-        return Version3(files, [], {})
+        return files, [], {}
+    from sparsim.files.timeloop_v4.version3_documents import to_version3
+
     return to_version3(files, for_search=for_search, trust=trust, with_constraints=with_constraints)
 
 
 def _estimated(
-    version3: Version3, of_version4: bool, given: GivenNumbers
+    files: _Files, functions: Functions, of_version4: bool, given: GivenNumbers
 ) -> tuple[Described | None, list[str]]:
     """The components where documents are meant for Accelergy, and warnings.
 
     Definitions of components say that they are, and those of version 0.4 always are. Where something cannot
     be estimated the built-in energies stand in, unless numbers of users are given.
     """
-    files = version3.files
     if not (has_definitions(files) or any(given) or of_version4):
         return None, []
+    from sparsim.files.accelergy.component_documents import describe_components, guesses
+
     try:
-        described = describe_components(
-            files, is_version4=of_version4, given=given, functions=version3.functions
-        )
+        described = describe_components(files, is_version4=of_version4, given=given, functions=functions)
         notes = guesses(_estimates(described, files))
     except SpecError as error:
         if any(given):
@@ -186,9 +200,10 @@ def _estimated(
     return described, [*described.warnings, *notes]
 
 
-def is_version4(files: list[tuple[str, YamlMap]]) -> bool:
+def is_version4(files: _Files) -> bool:
     """Return whether files hold an architecture in the form of version 0.4, a list of nodes."""
-    return any(has_nodes(data) for _, data in files)
+    architectures = (data.get("architecture") for _, data in files)
+    return any(isinstance(found, YamlMap) and "nodes" in found for found in architectures)
 
 
 def read_documents(

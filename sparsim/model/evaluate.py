@@ -1,10 +1,11 @@
 """Evaluate one mapping in full, or many mappings at once."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping as Dict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,6 @@ from sparsim.errors import MappingError, SpecError, near, warn_of_energies
 from sparsim.model import arrays as packs
 from sparsim.model.consistency import check
 from sparsim.model.decode import Decoder
-from sparsim.model.density_tables import Masks, count_accesses, fill_table, load_masks
 from sparsim.model.kernel_calls import analyse, finish, run_batch
 from sparsim.model.leakage import leakage, used_instances
 from sparsim.model.lower import (
@@ -31,6 +31,9 @@ from sparsim.model.workspace import Scratch, make_lanes, make_nest, make_scratch
 from sparsim.records import Accelerator, Layer, Mapping
 from sparsim.records.accounting import Accounting
 from sparsim.records.divisibility import Cover, covered, covers_of
+
+if TYPE_CHECKING:
+    from sparsim.model.density_tables import Masks
 
 
 def accounting_code(name: str) -> int:
@@ -122,12 +125,17 @@ def evaluate(
     density = lower_density(layer)
     policy_pack = lower_policy(accelerator, layer.shape)
     mappings = lower_mapping(accelerator, layer.shape, mapping)
-    tensors = load_masks(layer, masks or {})
+    tabulated = packs.TABULATED in density.kind
+    tensors: Masks = {}
+    if tabulated or masks:
+        from sparsim.model.density_tables import load_masks  # few layers need this
+
+        tensors = load_masks(layer, masks or {})
     children = most_children(arch_pack, layer_pack, mappings)
     nest = make_nest(arch_pack, layer_pack, policy_pack, children)
     lowered = arch_pack, layer_pack, policy_pack
     scratch: Scratch | None
-    if packs.TABULATED in density.kind:
+    if tabulated:
         status, scratch = _finish_with_tables(layer, lowered, density, mappings, convention, nest, tensors)
     else:
         scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest)
@@ -153,6 +161,8 @@ def _finish_with_tables(
     masks: Masks,
 ) -> tuple[int, Scratch | None]:
     """Return status and results of one mapping of a layer with densities that need tables."""
+    from sparsim.model.density_tables import count_accesses, fill_table
+
     arch_pack, layer_pack, policy_pack = lowered
     status = analyse(arch_pack, layer_pack, policy_pack, mapping, accounting, True, nest)
     if status != packs.OK:
@@ -290,6 +300,8 @@ def evaluate_pack(
     if len(chunks) == 1:
         run(chunks[0])
     else:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(len(chunks)) as pool:
             list(pool.map(run, chunks))
     status = out[:, 2].astype(np.int64)

@@ -147,7 +147,7 @@ def _key() -> str:
         item for item in os.environ.items() if item[0].startswith("NUMBA_") and item[0] not in _NO_MATTER
     )
     return digest_of(
-        sources_digest(PACKAGE, ("kernels/*.py", "model/arrays.py")), _numba_version(), llvmlite_version,
+        sources_digest(PACKAGE / "model", ("kernels/*.py", "arrays.py")), _numba_version(), llvmlite_version,
         np.__version__, sys.version, binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(),
         variables,
     )  # fmt: skip

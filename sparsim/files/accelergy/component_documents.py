@@ -12,21 +12,12 @@ from sparsim.files.accelergy.attribute_values import Expressions
 from sparsim.files.accelergy.class_definitions import read_definitions
 from sparsim.files.accelergy.component_builder import ComponentBuilder, Numbers
 from sparsim.files.accelergy.csv_tables import CsvTables
+from sparsim.files.accelergy.given_numbers import GivenNumbers
 from sparsim.files.timeloop.document_node import Context, Node
 from sparsim.files.yaml_reading import YamlMap
 from sparsim.records import Component
 
 _GUESS = re.compile(r"guess: ([^;()]*?), (?=[A-Z0-9])")
-
-
-class GivenNumbers(NamedTuple):
-    """Energies and areas that take precedence over estimates: folders of users' tables, and hwcomponents."""
-
-    tables: tuple[str, ...] = ()
-    hwcomponents: bool = False
-
-
-_NONE = GivenNumbers()
 
 
 class Described(NamedTuple):
@@ -41,7 +32,7 @@ def describe_components(
     files: Sequence[tuple[str, YamlMap]],
     *,
     is_version4: bool,
-    given: GivenNumbers = _NONE,
+    given: GivenNumbers,
     functions: Mapping[str, Any] | None = None,
 ) -> Described:
     """The components of documents that are loaded, those of version 0.4 already in the form of 0.3.

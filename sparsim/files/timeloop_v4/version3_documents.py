@@ -6,7 +6,7 @@ constraints and sparse options, macros, parallel branches, permutations, and the
 
 from collections import ChainMap
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from sparsim.errors import near
 from sparsim.files.timeloop.document_node import Context, Node
@@ -32,27 +32,12 @@ _PLAIN = (str, int, float)  # variables that estimators of components can read
 _SPARSE_PARTS = ("representation_format", "action_optimization", "compute_optimization")
 
 Files = list[tuple[str, YamlMap]]
-RENDERED = " (rendered)"  # after the name of a file whose text a template made
-
-
-class Version3(NamedTuple):
-    """Documents in the form of version 0.3, warnings, and functions for the expressions of components."""
-
-    files: Files
-    warnings: list[str]
-    functions: Functions
-
-
-def has_nodes(data: YamlMap) -> bool:
-    """Whether a document has an architecture in the form of version 0.4."""
-    architecture = data.get("architecture")
-    return isinstance(architecture, YamlMap) and "nodes" in architecture
 
 
 def to_version3(
     files: Sequence[tuple[str, YamlMap]], *, for_search: bool, trust: bool, with_constraints: bool = True
-) -> Version3:
-    """The documents in the form of version 0.3.
+) -> tuple[Files, list[str], Functions]:
+    """The documents in the form of version 0.3, warnings, and functions for the expressions of components.
 
     `for_search`: the directives become constraints; else they become a mapping. `trust`: run the Python files
     that documents name, whose functions expressions may use. Without `with_constraints` constraints and
@@ -60,7 +45,7 @@ def to_version3(
     """
     context = Context(variables={}, warnings=[])
     translation = _Translation(Sections(files, context), trust, with_constraints)
-    return Version3(translation.documents(for_search), context.warnings, translation.functions)
+    return translation.documents(for_search), context.warnings, translation.functions
 
 
 class _Translation:
