@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -116,6 +116,7 @@ class Engine:
         self.pack = pack._replace(floor=np.ascontiguousarray(self.part_least[PJ_OUT:]))
         self.known = Known(float(self.values_of_bounds(self.part_least)[0]))
         self.kept = Incumbents(top, len(objectives))
+        self.near_rows: dict[int, Any] = {}  # of each dim, for local search
         self._reset()
 
     def _reset(self) -> None:

@@ -1,10 +1,12 @@
 """Random and local search, for mapspaces too large to enumerate. Equal seeds give equal results."""
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 
 from sparsim.mapper.engine import Engine
+from sparsim.mapper.factorisations import divisors
 from sparsim.model.arrays import Ints, Reals
 
 BATCH = 1024  # random mappings at a time
@@ -12,6 +14,7 @@ NEIGHBOURS = 96  # neighbours of the current mapping that are evaluated together
 PATIENCE = 4  # attempts without a better neighbour before a new start
 KICKS = 4  # moves of a new start away from the best mapping
 MOST_NUMBER = 2**62
+MANY_ROWS = 4096  # factorisations of a dim of which near ones are looked up
 STEP_US, TRIED_US, EVALUATED_US = 400.0, 2.0, 20.0  # approximate times of steps in microseconds
 
 
@@ -108,7 +111,10 @@ def neighbours(
     candidates, draws = np.tile(candidate, (number, 1)), np.tile(draw, (number, 1, 1))
     factors, keep = engine.space.factors, engine.space.keep
     moves = [r for r, rows in enumerate(factors) if len(rows) > 1]
-    near = {r: _moved(factors[r], int(candidate[r])) for r in moves}
+    for r in moves:
+        if r not in engine.near_rows:
+            engine.near_rows[r] = NearRows(factors[r])
+    near = {r: engine.near_rows[r].of(int(candidate[r])) for r in moves}
     kinds = [*moves, *moves]  # factors are changed twice as often as the rest
     if len(keep) > 1:
         kinds.append(len(factors))
@@ -126,8 +132,36 @@ def neighbours(
     return candidates, draws
 
 
-def _moved(rows: Ints, one: int) -> Ints:
-    """Return the factorisations that differ from `one` at two tiling levels, or all if there is none."""
-    differ = (rows != rows[one]).sum(axis=1)
-    near = np.flatnonzero(differ == 2)
-    return near if len(near) else np.arange(len(rows))
+class NearRows:
+    """The factorisations (n, T) of one dim, to find those that differ from one of them at two tiling levels.
+
+    Of many rows, those with other factors at two levels are looked up by a number for each row.
+    """
+
+    def __init__(self, rows: Ints) -> None:
+        self._rows = rows
+        self._is_long = len(rows) > MANY_ROWS and bool(np.ptp(rows.prod(axis=1)) == 0)
+        if self._is_long:
+            self._code = np.random.default_rng(0).integers(2**62, size=rows.shape[1])
+            codes = rows @ self._code  # modulo 2^64
+            self._order = np.argsort(codes)
+            self._codes = codes[self._order]
+
+    def of(self, one: int) -> Ints:
+        """Return the rows that differ from row `one` at two levels, or all if there is none."""
+        rows = self._rows
+        among = self._candidates(rows[one]) if self._is_long else np.arange(len(rows))
+        near = among[(rows[among] != rows[one]).sum(axis=1) == 2]
+        return near if len(near) else np.arange(len(rows))
+
+    def _candidates(self, row: Ints) -> Ints:
+        """Return the rows in which the factors of two levels have the same product as in `row`."""
+        steps = []
+        for t, outer in combinations(range(len(row)), 2):
+            product = int(row[t] * row[outer])
+            for factor in divisors(product) if product > 1 else ():
+                steps.append((t, outer, factor - row[t], product // factor - row[outer]))
+        first, second, step, other = np.array(steps, np.int64).reshape(-1, 4).T
+        codes = row @ self._code + step * self._code[first] + other * self._code[second]
+        at = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
+        return np.unique(self._order[at[self._codes[at] == codes]])

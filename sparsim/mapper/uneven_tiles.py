@@ -130,6 +130,8 @@ def _parts(arch: Architecture, given: LevelConstraint | None, name: str, number:
 
 def _split(level: Storage, parts: Sequence[str]) -> Iterator[Storage]:
     """Yield the levels of a memory from the outside; the last has the name and the network."""
+    if parts and level.power_gated_at == level.name:
+        level = replace(level, power_gated_at="")  # means the same, and is possible for all levels
     mesh = level.mesh
     for name in parts:
         network = Network(energy_per_hop_pj=0.0)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from naive.mapspace import divisors as naive_divisors
 from naive.mapspace import split
 
+from sparsim.mapper import random_and_local
 from sparsim.mapper.factorisations import count_factorisations, divisors, factorisations
 
 
@@ -56,3 +58,12 @@ def test_powers_of_two_are_compositions_of_their_exponent(power, n_tiling):
 
 def test_nothing_left_is_an_empty_list():
     assert factorisations(6, [4, 1], [5, 6]).shape == (0, 2)
+
+
+def test_near_factorisations_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = factorisations(48, [1] * 5, [48, 4, 48, 48, 6])
+    for one in range(0, len(rows), 7):
+        near = np.flatnonzero((rows != rows[one]).sum(axis=1) == 2)
+        for most in (10, 10**6):
+            monkeypatch.setattr(random_and_local, "MANY_ROWS", most)
+            assert random_and_local.NearRows(rows).of(one).tolist() == near.tolist()

@@ -1,6 +1,7 @@
 """Levels that are one memory: the model, and the accelerators and mapspaces with uneven tiles."""
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -33,7 +34,7 @@ LAYER = gemm(16, 8, 32, densities={"Weights": 0.5, "Inputs": 0.75})
 TENSORS = tuple(dataspace.name for dataspace in LAYER.shape.dataspaces)
 
 
-def chip(**memory: float | None) -> Accelerator:
+def chip(**memory: Any) -> Accelerator:
     """Return a chip with one memory of 64 words above an array of four units."""
     glb = Storage(name="GLB", word_bits=8, **{"size_words": 64, **memory})
     return Accelerator(
@@ -160,6 +161,11 @@ def test_levels_that_cannot_be_split() -> None:
     with pytest.raises(SpecError, match=naming("GLB")):
         with_uneven_tiles(constrained, LAYER.shape, ["GLB"])
     assert with_uneven_tiles(constrained, LAYER.shape).architecture == chip().architecture
+
+
+def test_a_memory_may_be_its_own_power_gate() -> None:
+    gated = with_uneven_tiles(chip(power_gated_at="GLB"), LAYER.shape)
+    assert gated == with_uneven_tiles(chip(), LAYER.shape)
 
 
 def test_timeloop_has_no_shared_memories() -> None:
