@@ -142,7 +142,7 @@ class NearRows:
         self._rows = rows
         self._is_long = len(rows) > MANY_ROWS and bool(np.ptp(rows.prod(axis=1)) == 0)
         if self._is_long:
-            self._code = np.random.default_rng(0).integers(2**62, size=rows.shape[1])
+            self._code: Ints = np.random.default_rng(0).integers(2**62, size=rows.shape[1:])
             codes = rows @ self._code  # modulo 2^64
             self._order = np.argsort(codes)
             self._codes = codes[self._order]
