@@ -35,7 +35,7 @@ from sparsim.machines.eyeriss.layer_lowering import lowered, widest_window
 from sparsim.machines.eyeriss.order_search import FittingOrders, fitting_orders
 from sparsim.machines.eyeriss.pe.spad_capacity import SIGMAS
 from sparsim.machines.eyeriss.row_stationary_search import planned_mapping
-from sparsim.machines.eyeriss.row_stationary_spreads import Spreads, spreads
+from sparsim.machines.eyeriss.row_stationary_spreads import Spreads, first_least, spreads
 from sparsim.machines.eyeriss.weight_masks import tiles_of
 from sparsim.records import Layer, Mapping
 from sparsim.records.layer_counts import words
@@ -142,7 +142,7 @@ def _best_mapping(chip: Chip, layer: Layer, possible: Spreads, objective: Object
     The first candidates are always evaluated, the others one by one while they might be faster than the best.
     """
     candidates = _candidates(chip, layer, possible)
-    promising = _least(candidates.cycles, MOST_KEPT)
+    promising = first_least(candidates.cycles, MOST_KEPT)
     cycles = candidates.cycles[promising]
     best: _Best | None = None
     start, end = 0, min(KEEP, len(cycles))
@@ -187,14 +187,6 @@ def _best_of(
     return best
 
 
-def _least(values: Reals, number: int) -> Ints:
-    """Return the positions of the least values in ascending order, the first ones of equal values."""
-    rows = np.arange(len(values))
-    if len(values) > number:
-        rows = np.flatnonzero(values <= np.partition(values, number - 1)[number - 1])
-    return rows[np.argsort(values[rows], kind="stable")][:number]
-
-
 def _candidates(chip: Chip, layer: Layer, possible: Spreads) -> _Candidates:
     """Return spreads with tiles that fit a PE, and their approximate times; only those with the least
     work.
@@ -206,7 +198,7 @@ def _candidates(chip: Chip, layer: Layer, possible: Spreads) -> _Candidates:
     total = dict(zip(possible.dims, totals[rows].T, strict=True))
     ports = _port_cycles(chip, layer, possible, rows, _times(dims, total, tiles))
     work = even_cycles(chip, layer, total, (tiles[:, 0], tiles[:, 1]))
-    order = _least(_together(work, ports), ESTIMATED)
+    order = first_least(_together(work, ports), ESTIMATED)
     rows, tiles = rows[order], tiles[order]
     total, ports = ({k: v[order] for k, v in x.items()} for x in (total, ports))
     pe = pe_estimate(chip, layer, total, (tiles[:, 0], tiles[:, 1]))

@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,23 +62,39 @@ def _spreads(
                 f"got {len(factor) * len(options)}",
                 path="chip",
             )
-        before = np.repeat(factor, len(options), axis=0)
-        choice = np.tile(options, (len(factor), 1))[:, None]
-        old, new = before.prod(axis=1), before.prod(axis=1) * choice[:, 0]
-        useful = ((choice[:, 0] == 1) | (-(-bound // new) < -(-bound // old))).all(axis=1)
-        factor = np.concatenate([before, choice], axis=1)[useful]
-        if len(factor) > MOST:
+        steps = _steps(bound, factor.prod(axis=1), options).ravel()
+        chosen = np.flatnonzero(steps)
+        if len(chosen) > MOST:
             left = math.prod(instances for _, instances, _ in axes[k + 1 :])
-            factor = factor[_best(-(-bound // factor.prod(axis=1)), left)]
+            chosen = chosen[first_least(np.maximum(steps[chosen], left), MOST)]
+        before, choice = np.divmod(chosen, len(options))
+        factor = np.concatenate([factor[before], options[choice][:, None]], axis=1)
     work = -(-bound // factor.prod(axis=1))
     steps = work.prod(axis=1)
     return Spreads(names, np.ascontiguousarray(factor[steps <= WASTE * steps.min()]))
 
 
-def _best(work: Ints, left: int) -> Ints:
-    """Return the `MOST` candidates with the least work per PE, assuming a further spread over `left` PEs."""
-    steps = np.maximum(work.prod(axis=1), left)
-    return np.argsort(steps, kind="stable")[:MOST]
+def _steps(bound: Ints, spread: Ints, options: Ints) -> Ints:
+    """Return (candidates, options): the work per PE of each candidate with each further option, 0 for options
+    with a factor that saves none. The work along a dim is looked up for the pairs of factors that occur.
+    """
+    steps = np.ones((len(spread), len(options)), np.int64)
+    for d, size in enumerate(bound):
+        old, row = np.unique(spread[:, d], return_inverse=True)
+        new, column = np.unique(options[:, d], return_inverse=True)
+        work = -(-size // (old[:, None] * new))
+        saves = (new == 1) | (work < -(-size // old)[:, None])
+        if work.size > 1 or work[0, 0] != 1:
+            steps *= np.where(saves, work, 0)[row[:, None], column]
+    return steps
+
+
+def first_least(values: NDArray[Any], number: int) -> Ints:
+    """Return the positions of the least values in ascending order, the first ones of equal values."""
+    rows = np.arange(len(values))
+    if len(values) > number:
+        rows = np.flatnonzero(values <= np.partition(values, number - 1)[number - 1])
+    return rows[np.argsort(values[rows], kind="stable")][:number]
 
 
 def _options(size: int, bound: Ints, allowed: Sequence[int]) -> Ints:

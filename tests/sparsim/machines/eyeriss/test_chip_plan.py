@@ -21,7 +21,7 @@ from sparsim.machines.eyeriss.eyexam import STEPS
 from sparsim.machines.eyeriss.layer_cost import ChipEvaluation, tile_of, tiling_of, window_pe
 from sparsim.machines.eyeriss.pe.cycle_simulator import run_array
 from sparsim.machines.eyeriss.row_stationary_nest import Order, make_nests
-from sparsim.machines.eyeriss.row_stationary_spreads import AXES, spreads
+from sparsim.machines.eyeriss.row_stationary_spreads import AXES, _steps, spreads
 from sparsim.records import Layer
 from sparsim.records.layer_counts import macs
 
@@ -123,6 +123,20 @@ def test_no_spread_and_no_tile_is_faster() -> None:
     """All spreads of all dims over all axes, all tiles, one order of passes; a plan may take 2 % more."""
     layer = conv(M=4, R=2, Q=3, iacts=0.4, weights=0.6)
     assert plan_layer(SMALL, layer).cycles <= min(found.cycles for found in all_mappings(layer)) * 1.02
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    bound=st.lists(st.integers(1, 20), min_size=3, max_size=3), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_the_work_of_joined_spreads_is_that_of_each_of_them(bound: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    spread, options = rng.integers(1, 5, (6, 3)), rng.integers(1, 4, (5, 3))
+    found = _steps(np.array(bound), spread, options)
+    for i, j in itertools.product(range(6), range(5)):
+        old, new = (-(-np.array(bound) // by) for by in (spread[i], spread[i] * options[j]))
+        saves = ((options[j] == 1) | (new < old)).all()
+        assert found[i, j] == (new.prod() if saves else 0)
 
 
 def all_mappings(layer: Layer) -> list[ChipEvaluation]:
