@@ -32,6 +32,7 @@ MOST_MAPPINGS = 10**11
 MOST_THREADS = 1024
 MOST_TOP = 100_000
 EVEN_SHARE = 0.25  # of the time for mappings with even tiles
+AT_ONCE_S = 1e-3  # time that is left after Ctrl-C in their search
 
 Method = Literal["auto", "exhaustive", "random", "local"]
 
@@ -118,7 +119,8 @@ def search(
 
     Notes
     -----
-    With "delay" alone the lower energy wins between equals. After that the first mapping of the mapspace
+    If levels share a memory, mappings with even tiles are searched first, and the best one is a start. With
+    "delay" alone the lower energy wins between equals. After that the first mapping of the mapspace
     wins, unless the search ends because it has reached its lower bound. Of dims in the mapspace's
     `divisibility` all covered bounds are searched, and between equals the one with less padding wins. Loops
     of bound 1 among the free dims of a level stand innermost, in the order of the shape.
@@ -174,8 +176,10 @@ def search(
         )  # fmt: skip
     if even is not None:
         start = (*start, even.best)
-        if seconds is not None:
-            budget = budget._replace(seconds=1e-3 if even.interrupted else seconds * (1 - EVEN_SHARE))
+        if even.interrupted:
+            budget = budget._replace(seconds=AT_ONCE_S)
+        elif seconds is not None:
+            budget = budget._replace(seconds=seconds * (1 - EVEN_SHARE))
     rows = fitting_rows(accelerator, layer, start)
     portfolio = run(rows)
     if rows and small and budget == Budget(None, None) and not (portfolio.complete or portfolio.interrupted):

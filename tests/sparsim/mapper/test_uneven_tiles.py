@@ -27,6 +27,7 @@ from sparsim import (
     search,
 )
 from sparsim.files.timeloop.write_documents import to_documents
+from sparsim.mapper.engine import Progress
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.mapper.uneven_tiles import even_tiles, with_uneven_tiles
 
@@ -171,3 +172,27 @@ def test_a_memory_may_be_its_own_power_gate() -> None:
 def test_timeloop_has_no_shared_memories() -> None:
     with pytest.raises(SpecError, match=naming("GLB-3 GLB")):
         to_documents(with_uneven_tiles(chip(), LAYER.shape), LAYER, None)
+
+
+def test_ctrl_c_among_even_tiles_returns_the_best_of_them() -> None:
+    calls = []
+
+    def interrupt(progress: Progress) -> None:
+        calls.append(progress)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    uneven = with_uneven_tiles(chip(), LAYER.shape)
+    found = search(uneven, LAYER, objective="energy", progress=interrupt)
+    assert found.interrupted
+    assert found.certificate.lower_bound <= found.certificate.value
+    assert evaluate(uneven, LAYER, found.best).energy_pj == found.energy_pj
+
+
+def test_a_padded_dim_may_have_uneven_tiles() -> None:
+    accelerator = with_uneven_tiles(
+        replace(chip(), mapspace=Mapspace(divisibility={"M": "padded"})), LAYER.shape
+    )
+    found = search(accelerator, LAYER, objective="energy", evaluations=100)
+    even = search(even_tiles(accelerator, LAYER.shape), LAYER, objective="energy", evaluations=100)
+    assert found.certificate.lower_bound <= found.energy_pj <= even.energy_pj
