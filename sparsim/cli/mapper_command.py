@@ -79,6 +79,10 @@ PERIOD_S = 0.1  # seconds between updates of the progress; more frequent ones co
 )
 @click.option("--imperfect", metavar="DIM,...", multiple=True, help="Dims whose last tile may be smaller.")
 @click.option(
+    "--most-padding", type=click.FloatRange(0.0, 1.0), metavar="SHARE",
+    show_default="the mapspace's, or 0.125", help="By how much factors of these dims may exceed the bound.",
+)  # fmt: skip
+@click.option(
     "--uneven", metavar="LEVEL,...", multiple=True,
     help="Levels in which each tensor may have a tile at its own place of the loop nest, or 'all'.",
 )  # fmt: skip
@@ -104,6 +108,7 @@ def mapper(
     padded: tuple[str, ...],
     imperfect: tuple[str, ...],
     uneven: tuple[str, ...],
+    most_padding: float | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -118,7 +123,7 @@ def mapper(
     beside them. Ctrl-C ends the search with the best so far. The exit code is 1 if there is no valid mapping.
     """
     documents = read_search(files, layer, reading).accounted(options["accounting"])
-    inputs = _with_policies(documents, padded, imperfect)
+    inputs = _with_policies(documents, padded, imperfect, most_padding)
     if uneven and timeloop_files:
         raise SpecError("--uneven and --timeloop-files cannot be used together: Timeloop has no uneven tiles")
     inputs = _with_uneven(inputs, _names(uneven))
@@ -159,8 +164,10 @@ def mapper(
         fail("sparsim", f"interrupted; {missing} of {len(folders)} layers have no mapping", 1)
 
 
-def _with_policies(inputs: Documents, padded: tuple[str, ...], imperfect: tuple[str, ...]) -> Documents:
-    """Add the dims that the options name to those of the mapspace."""
+def _with_policies(
+    inputs: Documents, padded: tuple[str, ...], imperfect: tuple[str, ...], most_padding: float | None
+) -> Documents:
+    """Add the dims that the options name to those of the mapspace, and set how much they may cover."""
     import msgspec
 
     from sparsim.records import Mapspace
@@ -171,9 +178,11 @@ def _with_policies(inputs: Documents, padded: tuple[str, ...], imperfect: tuple[
         if dim in added:
             raise SpecError(f"dim '{dim}' is in both --padded and --imperfect")
         added[dim] = "imperfect"
-    if not added:
-        return inputs
     mapspace = inputs.mapspace or Mapspace()
+    if most_padding is not None:
+        mapspace = msgspec.structs.replace(mapspace, most_padding=most_padding)
+    if not added and most_padding is None:
+        return inputs
     mapspace = msgspec.structs.replace(mapspace, divisibility=mapspace.divisibility | added)
     return replace(inputs, mapspace=mapspace)
 
@@ -233,10 +242,10 @@ def _folders(out: Path, layers: tuple[Layer, ...]) -> list[Path]:
 
 
 def _size(layer: Layer, inputs: Documents, seed: int) -> str:
-    from sparsim.mapper.covered_parts import list_parts, total_sizes
+    from sparsim.mapper.covered_parts import list_parts, sizes_of_all
 
     try:
-        number = total_sizes(list_parts(inputs.accelerator, layer, seed))
+        number = sizes_of_all(inputs.accelerator, layer, list_parts(inputs.accelerator, layer, seed))
     except EmptyMapspaceError as error:
         fail("sparsim", f"layer {layer.name}: {error}", 1)
     parts = (

@@ -244,6 +244,17 @@ class Engine:
         """
         if self.low.layer.cut[0]:  # the relaxation counts covered points instead of existing ones
             return
+        relaxing = self.relaxing()
+        for done in relaxing.steps():
+            self.known.learn(relaxing.found)
+            yield done
+        self.known.learn(relaxing.found)
+
+    def relaxing(self, only: tuple[Ints, int] | None = None) -> Relaxing:
+        """Return the relaxation of this part, or `only` of spatial factors (S, R) and a row of `Space.keep`.
+
+        It has mappings evaluated.
+        """
         level, work = int(self.codes[0]) - ACCESSES, self.make_work()
 
         def evaluate(starts: list[Start]) -> None:
@@ -257,13 +268,9 @@ class Engine:
             entry = self.kept.entries[0]
             return entry.values[0], entry.energy_pj, entry.cycles
 
-        relaxing = Relaxing(
-            self.low, self.bound, self.pack, self.objectives[0], max(level, 0), Trial(evaluate, best)
+        return Relaxing(
+            self.low, self.bound, self.pack, self.objectives[0], max(level, 0), Trial(evaluate, best), only
         )
-        for done in relaxing.steps():
-            self.known.learn(relaxing.found)
-            yield done
-        self.known.learn(relaxing.found)
 
     def found(self, entry: Entry) -> Found:
         factor, order, split, flags = entry.row

@@ -230,6 +230,22 @@ def _factors(dim: str, bound: int, nests: Sequence[tuple[_Tiling, NestConstraint
 _kept_factorisations = lru_cache(maxsize=256)(factorisations)
 
 
+def factor_ranges(accelerator: Accelerator, dim: str, least: int, most: int) -> tuple[list[int], list[int]]:
+    """Return the lowest and highest factors per tiling level of a dim that covers `least` to `most`."""
+    nests = _nests(accelerator, accelerator.mapspace or Mapspace())
+    lows, highs = [], []
+    for bound in (least, most):
+        limits = [
+            limit
+            for t, (tiling, nest) in enumerate(nests)
+            for limit in limits_of(nest, t, str(tiling), dim, bound)
+        ]
+        low, high = combined(limits, bound, len(nests))
+        lows.append(low)
+        highs.append(high)
+    return list(map(min, *lows)), list(map(max, *highs))
+
+
 def _tight(cover: Cover, rows: Ints) -> Ints:
     """Return the rows of an imperfect dim of which no factor can be lowered."""
     tight = rows[[is_tight(row, cover.bound) for row in rows.tolist()]]

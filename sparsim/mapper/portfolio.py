@@ -11,8 +11,9 @@ from functools import partial
 import numpy as np
 
 from sparsim.mapper.certificate import gap_of, is_proven
+from sparsim.mapper.cover_relaxation import CoverRelaxation
 from sparsim.mapper.covered_parts import Part
-from sparsim.mapper.engine import Engine, Problem, Progress
+from sparsim.mapper.engine import Engine, Known, Problem, Progress
 from sparsim.mapper.exhaustive import load_kernel, search_all, search_rising
 from sparsim.mapper.first_mappings import guess_first
 from sparsim.mapper.given_mappings import try_given
@@ -72,6 +73,7 @@ class Portfolio:
         self,
         problem: Problem,
         parts: list[Part],
+        is_listed: bool,
         objectives: tuple[str, ...],
         members: tuple[str, ...],
         *,
@@ -90,7 +92,9 @@ class Portfolio:
         self._engines: list[Engine] = []  # all engines that evaluated mappings
         self._problem, self._given, self._members = problem, parts, members
         self._seed, self._threads, self._progress = seed, threads, progress
-        self._start, self._is_listed = start, not any(part.space.is_sampled for part in parts)
+        self._start, self._all_parts = start, is_listed
+        self._is_listed = is_listed and not any(part.space.is_sampled for part in parts)
+        self.whole = Known(0.0)  # a bound of all parts, also of those that are not listed
         self._first, self._first_evaluated = self.kept, 0  # the mappings from which all methods continue
         self.clock = Clock()
 
@@ -123,9 +127,16 @@ class Portfolio:
         elif ENUMERATE in members and CLIMB in members:
             plan = [(ENUMERATE, HEAD_US), plan[1], (ENUMERATE, SOON_US), *plan[2:]]
             plan += [(ENUMERATE, np.inf)] if self._small else []
+        if not self._all_parts:  # the first of many parts are unlikely to have the best mapping
+            plan.sort(key=lambda one: one[0] != RELAX)
         for name, most in plan:
             if not self._advance(members[name], most):
                 return
+
+    @property
+    def bounded(self) -> list[Engine]:
+        """Return the parts whose bounds together are one of the mapspace; none if not all are listed."""
+        return self.parts if self._all_parts else []
 
     def _most_work(self, member: str) -> float:
         """Return the most work of one method without a budget of seconds, because an enumeration may reject
@@ -205,11 +216,12 @@ class Portfolio:
         """Return whether no better mapping can be found, or is needed."""
         if self.complete:
             return True
-        if self.budget.gap and self.kept.entries and gap_of(self.kept, self.parts) <= self.budget.gap:
+        gap = self.budget.gap
+        if gap and self.kept.entries and gap_of(self.kept, self.bounded, self.whole) <= gap:
             return True
         if self.kept.top > 1:
             return False
-        return is_proven(self.objectives, self.kept, self.parts)
+        return is_proven(self.objectives, self.kept, self.bounded, self.whole)
 
     def _step(self, member: _Member) -> bool:
         """Make one step of a member. Returns whether there are more."""
@@ -244,6 +256,9 @@ class Portfolio:
         self.complete = self._is_listed
 
     def _relax(self) -> Iterator[float]:
+        mapspace = self._problem.accelerator.mapspace
+        if mapspace is not None and mapspace.divisibility:
+            yield from self._relax_covers()
         for part in self.parts:
             if not self._is_hopeless(part):
                 left = self._left()
@@ -255,6 +270,25 @@ class Portfolio:
                     self._first_evaluated += engine.evaluated
                     for entry in engine.kept.entries:
                         self._first.keep(entry)
+
+    def _relax_covers(self) -> Iterator[float]:
+        """Bound all covered bounds together."""
+        kept, left = self._own(), self._left()
+        allowed = None if left is None else max(left // RELAX_PART, 1)
+        relaxing = CoverRelaxation(self._problem, self.parts, kept, allowed, self._adopted)
+        before = sum(engine.evaluated for engine in self._engines)
+        for work in relaxing.steps():
+            self.whole.learn(relaxing.found)
+            yield work
+        self.whole.learn(relaxing.found)
+        if left is not None:
+            self._first_evaluated += sum(engine.evaluated for engine in self._engines) - before
+            for entry in kept.entries:
+                self._first.keep(entry)
+
+    def _adopted(self, engine: Engine) -> Engine:
+        self._engines.append(engine)
+        return engine
 
     def _sample(self, search: Callable[[Engine, int, int | None], Iterator[float]]) -> Iterator[float]:
         """Sample all parts in turn, each time for twice as many steps; they share budgets equally."""

@@ -73,28 +73,31 @@ class Relaxing:
     """The relaxation of a mapspace in steps; `found` is what is known after those made, if anything.
 
     Of accesses `found.energy_pj` says nothing. With a `trial`, choices are split until the best mapping found
-    reaches the bound, or nothing is left to split.
+    reaches the bound, or nothing is left to split. `only`: spatial factors (S, R) and a row of `Space.keep`,
+    if other choices are not looked at.
     """
 
     def __init__(
         self, low: SearchArrays, bound: BoundPack, space: SpacePack, objective: str, level: int = 0,
-        trial: Trial | None = None,
+        trial: Trial | None = None, only: tuple[Ints, int] | None = None,
     ) -> None:  # fmt: skip
         self.found: Relaxation | None = None
         self._low, self._bound, self._space, self._objective = low, bound, space, objective
-        self._level, self._trial = level, trial
+        self._level, self._trial, self._only = level, trial, only
 
     def steps(self) -> Work[None]:
         """Yield the work of each step before it is made."""
         low, bound = self._low, self._bound
         if not bound.switch[BOUNDED] or low.space.is_sampled or len(low.space.keep) > MOST_KEPT:
             return
-        spread = list_spreads(low, self._space)
+        spread = list_spreads(low, self._space) if self._only is None else self._only[0][None]
         dims = merge_dims(low.layer, low.space.factors)
         tiles = list_tiles(dims.layer, low.density, exact=bool(bound.switch[EXACT]))
         if spread is None or tiles is None or not len(spread):
             return
         paths = Paths(low, bound, spread, dims, tiles)
+        if self._only is not None:
+            paths.choices = [choice for choice in paths.choices if choice.number == self._only[1]]
         number = len(paths.choices)
         if paths.states * paths.codes * paths.sets > MOST_STATES or number > MOST_KEPT:
             return

@@ -9,7 +9,13 @@ from msgspec.structs import replace
 
 from sparsim.errors import EmptyMapspaceError, MappingError, SparsimWarning, SpecError, near, warn_of_energies
 from sparsim.mapper.certificate import certify
-from sparsim.mapper.covered_parts import Part, list_parts, total_sizes
+from sparsim.mapper.covered_parts import (
+    MOST_PARTS,
+    Part,
+    count_combinations,
+    list_parts,
+    sizes_of_all,
+)
 from sparsim.mapper.engine import Problem, Progress
 from sparsim.mapper.given_mappings import fitting_rows
 from sparsim.mapper.indexed_mapspace import Sizes
@@ -152,7 +158,7 @@ def search(
     mapspace = accelerator.mapspace or Mapspace()
     parts = list_parts(accelerator, layer, seed)
     warn_of_energies(check_search(accelerator, layer))
-    number = total_sizes(parts)
+    number, combinations = sizes_of_all(accelerator, layer, parts), count_combinations(mapspace, layer)
     sample = _sample(parts)
     if sample:
         warnings.warn(f"{sample}, drawn with seed {seed}", SparsimWarning, stacklevel=2)
@@ -161,9 +167,9 @@ def search(
 
     def run(rows: list[MappingPack]) -> Portfolio:
         portfolio = Portfolio(
-            Problem(accelerator, parts[0].layer, accounting), parts, compared_by(objectives),
-            _members(method, small, evaluations, seconds), small=small, seed=seed, top=top, threads=threads,
-            budget=budget, progress=progress, start=rows,
+            Problem(accelerator, layer, accounting), parts, combinations <= MOST_PARTS,
+            compared_by(objectives), _members(method, small, evaluations, seconds), small=small, seed=seed,
+            top=top, threads=threads, budget=budget, progress=progress, start=rows,
         )  # fmt: skip
         portfolio.run()
         return portfolio
@@ -191,9 +197,14 @@ def search(
         raise MappingError(_nothing(portfolio, Problem(accelerator, layer, accounting)))
     statistics, found = portfolio.statistics(), portfolio.parts[0].found
     certificate = certify(
-        objectives, portfolio.kept, portfolio.parts, mapspace.name, portfolio.complete, statistics,
-        portfolio.passed(),
+        objectives, portfolio.kept, portfolio.bounded, portfolio.whole, mapspace.name, portfolio.complete,
+        statistics, portfolio.passed(),
     )  # fmt: skip
+    if combinations > MOST_PARTS and portfolio.whole.relaxed is None:
+        left_out = f"{len(parts)} of {combinations} combinations of covered bounds are searched, those with "
+        left_out += "the least padding"
+        warnings.warn(left_out, SparsimWarning, stacklevel=2)
+        certificate = replace(certificate, statement=f"{certificate.statement}; {left_out}")
     if sample:
         certificate = replace(certificate, statement=f"{certificate.statement}; {sample}")
     if method == "auto":

@@ -471,3 +471,37 @@ class ChainWork(NamedTuple):
     slot: Ints  # (R + 1,) rows of a delivery, by the dim of the loop that ends it; the last is their number
     run: Reals  # (N, X) costs of deliveries of windows that a loop ends
     value: Reals  # (C, X)
+
+
+class CoveringPack(NamedTuple):
+    """A class of mappings that cover at least some bounds, with scratch arrays. Axes: E extent, P step,
+    J delivery that waits, C code of those that do, X state.
+    """
+
+    number: Ints  # (R,) extents of a dim
+    stride: Ints  # (R,) of a state's digits
+    extent: Ints  # (R, E) of the temporal loops so far, at least
+    step: Ints  # (R, E, P) places of the next extents, 0: none
+    below: Ints  # (S, R) spatial extents of a tile of the level
+    looped: Ints  # (S, R) whether the level may have a loop in time
+    room: Ints  # (S,) most words stored, -1: unlimited
+    child: Ints  # (J,) level that is delivered to, -1: arithmetic
+    of: Ints  # (J,) dataspace
+    words: Reals  # (J, 2) that arrive at a child, that leave an instance of the parent, if each moves once
+    free: Reals  # (J, 2) fills and reads that are not counted
+    price: Reals  # (J, 4) of fills, reads, updates and drains, of all instances
+    arriving: Reals  # (J, R, E) how often they arrive by the loops outside of an extent, at least
+    sent: Reals  # (J, R, E) how often they are sent
+    floor: Reals  # (J,) least cost
+    queue: Ints  # (D, J) deliveries of a dataspace, in the order of their levels
+    weight: Ints  # (D,) of a code's digits
+    radix: Ints  # (D,)
+    opened: Ints  # (D,) deliveries of levels passed
+    shift: Ints  # (S,) added to the codes at the end of a level
+    digit: Ints  # (R,)
+    ext: Ints  # (R,)
+    leave: Ints  # (X,) whether tiles have room
+    live: Ints  # (C,) whether a path has the code
+    rest: Reals  # (C,) lower bound of the remaining cost
+    cost: Reals  # (J, X)
+    value: Reals  # (C, X)

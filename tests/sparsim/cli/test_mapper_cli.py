@@ -376,6 +376,19 @@ def test_policies_for_dims_that_cannot_be(run, args, message):
     assert names(err.splitlines()[-1], f"sparsim: error: {message}")
 
 
+def test_any_number_of_covered_bounds_beside_timeloop_documents(run, tmp_path):
+    path = tmp_path / "problem.yaml"
+    path.write_text(path.read_text().replace("M: 8", "M: 200").replace("N: 4", "N: 100"))
+    options = ["--padded", "M,N,K", "--objective", "energy", "-o", "found"]
+    dense = [name for name in NAMES if name != "sparse.yaml"]
+    code, out, _ = run("mapper", *dense, *options, "--most-padding", "0.3")
+    assert code == 0
+    assert "any covered bounds" in out
+    assert result_of("found")["certificate"]["kind"] == "optimal"
+    code, _, err = run("mapper", *NAMES, *options, "--most-padding", "1.5")
+    assert (code, names(err.splitlines()[-1], "--most-padding 1.5")) == (2, True)
+
+
 def test_network_with_a_policy_in_its_mapspace(run, native):
     text = Path("net.yaml").read_text().replace("mapspace:\n", "mapspace:\n  divisibility: {M: imperfect}\n")
     Path("net.yaml").write_text(text.replace("M: 8", "M: 7"))

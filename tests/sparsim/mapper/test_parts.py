@@ -17,10 +17,17 @@ from support.examples import ENERGY, MATMUL, accelerator
 from support.named import naming
 from support.small_searches import Search, searches
 
-from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
-from sparsim.mapper.covered_parts import Part, list_parts, total_sizes
+from sparsim.errors import EmptyMapspaceError, MappingError, SparsimWarning, SpecError
+from sparsim.mapper.covered_parts import (
+    Part,
+    count_combinations,
+    list_parts,
+    sizes_of_all,
+    total_sizes,
+)
 from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.kernels.enumeration import enumerate_candidates
+from sparsim.mapper.layer_bound import bound_layer
 from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_network
 from sparsim.mapper.objective_arrays import values
@@ -29,7 +36,16 @@ from sparsim.mapper.search_budget import Budget
 from sparsim.model import arrays as packs
 from sparsim.model.evaluate import evaluate
 from sparsim.model.lower import ints, reals
-from sparsim.records import Accelerator, Layer, LevelConstraint, Mapspace, NestConstraint
+from sparsim.records import (
+    Accelerator,
+    Layer,
+    LevelConstraint,
+    Mapspace,
+    NestConstraint,
+    Rank,
+    SparsePolicy,
+    TensorFormat,
+)
 from sparsim.records.divisibility import check_policies, covers_of
 
 DRAWN = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -166,11 +182,36 @@ def test_constraints_hold_for_the_covered_bound() -> None:
         list_parts(small(replace(mapspace, levels=(spread,))), layer)
 
 
-def test_too_many_combinations_are_refused() -> None:
-    layer = Layer(shape=MATMUL, bounds={"M": 500, "N": 500, "K": 1})
-    mapspace = Mapspace(divisibility={"M": "padded", "N": "imperfect"})
-    with pytest.raises(SpecError, match=naming("3969 M N 2048")):
-        list_parts(small(mapspace), layer)
+MANY = Mapspace(divisibility={"M": "padded", "N": "imperfect"})
+BIG = Layer(shape=MATMUL, bounds={"M": 500, "N": 500, "K": 1})
+
+
+def test_of_many_combinations_those_with_the_least_padding_are_listed() -> None:
+    assert count_combinations(MANY, BIG) == 63 * 63
+    parts = list_parts(small(MANY), BIG)
+    points = [math.prod(part.layer.bounds.values()) for part in parts]
+    assert len(parts) == 256
+    assert points == sorted(points)
+    assert points[-1] < 500 * 562
+    padded = replace(MANY, divisibility=dict.fromkeys("MN", "padded"))
+    assert sizes_of_all(small(padded), BIG, parts).factorisations == math.prod(
+        total_sizes(list_parts(small(replace(padded, divisibility={dim: "padded"})), one)).factorisations
+        for dim, one in (
+            ("M", replace(BIG, bounds=BIG.bounds | {"N": 1})),
+            ("N", replace(BIG, bounds=BIG.bounds | {"M": 1})),
+        )
+    )
+    with pytest.raises(SpecError, match=naming("2048 3969")):
+        bound_layer(small(MANY), BIG)
+
+
+def test_what_is_left_out_is_said() -> None:
+    formats = (TensorFormat(level="GLB", dataspace="A", ranks=(Rank(format="CP"),)),)
+    sparse = replace(small(MANY), policy=SparsePolicy(formats=formats))
+    with pytest.warns(SparsimWarning, match=naming("256 3969")):
+        result = search(sparse, BIG, objective="energy", seconds=0.01)
+    assert (result.certificate.kind, result.certificate.lower_bound) == ("gap", 0.0)
+    assert "256 of 3969" in result.certificate.statement
 
 
 # ---- budgets and interrupts
