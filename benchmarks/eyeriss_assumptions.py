@@ -5,8 +5,12 @@ An assumption is switched off by a change of the chip or of a workload.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from importlib import import_module
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
+import numpy as np
 from eyeriss_networks import MOBILENET, Runs, with_overhead
 from eyeriss_overhead import FITTED, SCALED, SILICON, STAGES
 from eyeriss_published import SECTIONS, Published
@@ -15,10 +19,13 @@ from msgspec.structs import replace
 from sparsim.files.sparsim_yaml import load_workload
 from sparsim.machines.eyeriss import Chip
 from sparsim.machines.eyeriss.chip import IACT_GLB, PSUM_GLB
+from sparsim.machines.eyeriss.row_stationary_nest import REDUCTION
+from sparsim.machines.eyeriss.uncertainties import skips_zeros
 from sparsim.records import Layer
 from sparsim.report.tables import Table
 
 Row = Mapping[str, Any]
+USES_WORDS = ("compression", "cost_arrays", "plan_layer")  # modules that charge what a compressed word takes
 UNCHANGED = ("scaling", "areas")  # sections without a number that an assumption changes
 BY_GATES = {  # the overheads before: half of what silicon leaves per cycle, half per busy PE, by gates
     SILICON: (467.0, 4.05),
@@ -29,11 +36,12 @@ SCALE_BY_GATES = 2.0  # gates of v2 over those of v1.5
 
 
 class Assumption(NamedTuple):
-    """What is assumed, and chips and workloads without it."""
+    """What is assumed, and chips and workloads without it, or else the model of PEs that skip zeros."""
 
     name: str
     change: Callable[[Chip], Chip] = lambda chip: chip
     instead: Callable[[], dict[str, tuple[Layer, ...]]] = dict
+    model: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
 def _with(chip: Chip, **fields: Any) -> Chip:
@@ -69,6 +77,41 @@ def _fixed_glb(chip: Chip) -> Chip:
     )
     halved = replace(chip.accelerator, architecture=replace(architecture, storage=storage))
     return _with(chip._replace(accelerator=halved), glb_banks=None)
+
+
+def _buses_in_bits(chip: Chip) -> Chip:
+    """v1 at the size of v2 with as many bits on its buses as the original, 16 and 64, for narrower words."""
+    if chip.name != FITTED[0]:
+        return chip
+    ports = {"iact": (16, 2), "weight": (64, 8), "psum": (64, 3)}
+    networks = tuple(
+        replace(each, port_bits=ports[each.role][0], raw_words=ports[each.role][1])
+        for each in chip.spec.noc.networks
+    )
+    return _with(chip, noc=replace(chip.spec.noc, networks=networks))
+
+
+def _vertical_sums(chip: Chip) -> Chip:
+    """Without filter rows and channels along columns of a mesh, whose sums nothing adds sideways."""
+    if chip.spec.noc.clusters == (1, 1):
+        return chip
+    spread = {
+        axis: tuple(dim for dim in dims if dim not in REDUCTION or not axis.endswith("columns"))
+        for axis, dims in chip.spec.spread.items()
+    }
+    return _with(chip, spread=spread)
+
+
+def _nonzeros_only() -> AbstractContextManager[Any]:
+    """Compressed operands take a word for each nonzero in memories and on the network."""
+    stack = ExitStack()
+    for module in map(import_module, (f"sparsim.machines.eyeriss.{name}" for name in USES_WORDS)):
+        for name in ("pairs_per_nonzero", "words_per_nonzero"):
+            if hasattr(module, name):
+                stack.enter_context(
+                    patch.object(module, name, lambda pe, pes, role: np.ones_like(pes.cycles))
+                )
+    return stack
 
 
 def _not_row_stationary(chip: Chip) -> Chip:
@@ -112,12 +155,15 @@ def _energy_aware() -> dict[str, tuple[Layer, ...]]:
 
 ASSUMPTIONS = (
     Assumption("link of v1", _no_link),
+    Assumption("words on v1's buses", _buses_in_bits),
     Assumption("groups on v1", _no_groups),
     Assumption("run lengths", _no_run_lengths),
     Assumption("GLB per layer", _fixed_glb),
     Assumption("row-stationary", _not_row_stationary),
     Assumption("zeros of MobileNet", instead=_dense_iacts),
+    Assumption("sums of several columns", _vertical_sums),
     Assumption("psum hazard", _no_hazard),
+    Assumption("CSC words", model=_nonzeros_only),
     Assumption("muxes", _router),
     Assumption("two overheads", by_gates),
     Assumption("x 7/3, not x 2", _scaled_by_gates),
@@ -142,9 +188,13 @@ def compared(runs: Runs, sections: Mapping[str, Sequence[Published]]) -> dict[st
 def changed_deviations(runs: Runs, rows: Sequence[Row], assumption: Assumption) -> dict[str, float]:
     """Deviations of all compared numbers without an assumption; `rows` are those with all of them."""
     known = {row["quantity"]: row["deviation"] for row in rows if row["set"] == "compared"}
-    other = Runs(runs.step, assumption.change, assumption.instead(), runs.plans)
+    plans = runs.plans
+    if assumption.model is not nullcontext:
+        plans = {key: found for key, found in plans.items() if not skips_zeros(found.chip)}
+    other = Runs(runs.step, assumption.change, assumption.instead(), plans)
     sections = {name: part for name, part in SECTIONS.items() if name not in UNCHANGED}
-    return known | compared(other, sections)
+    with assumption.model():
+        return known | compared(other, sections)
 
 
 def sensitivity(runs: Runs, rows: Sequence[Row]) -> dict[str, dict[str, float]]:

@@ -39,8 +39,8 @@ class Measured(NamedTuple):
         return self.total_ms * CYCLES_PER_MS
 
     @property
-    def loading_cycles(self) -> float:
-        return (self.total_ms - self.proc_ms) * CYCLES_PER_MS
+    def loading_ms(self) -> float:
+        return self.total_ms - self.proc_ms
 
     @property
     def nonzero_macs(self) -> float:
@@ -62,13 +62,14 @@ ALEXNET, VGG16 = (tuple(row for row in MEASURED if row.network == name) for name
 
 
 def measured_table(network: NetworkEvaluation, rows: Sequence[Measured]) -> Table:
-    """Measurement and model, layer by layer; power by the model is over its own cycles and the loading."""
+    """Measurement and model, layer by layer; power by the model is over its own cycles and loading."""
     cells = []
     for row in rows:
         found = layer_of(network, row.layer)
         cells.append(
             (
                 row.layer, f"{row.proc_ms:.1f}", f"{processing_ms(network, row):.1f}",
+                f"{row.loading_ms:.1f}", f"{loading_ms(network, row):.1f}",
                 f"{row.power_mw:.0f}", f"{power_mw(network, row):.0f}", f"{row.active_pes:.0f}",
                 f"{float(found.pe.busy_cycles) / found.cycles:.0f}", f"{row.glb_mb:.1f}",
                 f"{glb_mb(found):.1f}", f"{row.dram_mb:.1f}", f"{dram_mb(network, row):.1f}",
@@ -78,9 +79,9 @@ def measured_table(network: NetworkEvaluation, rows: Sequence[Measured]) -> Tabl
         (math.fsum(getattr(row, name) for row in rows), math.fsum(model(network, row) for row in rows))
         for name, model in MODELS.items()
     ]
-    ms, _, glb, dram = (tuple(f"{x:.1f}" for x in pair) for pair in sums)
-    total = ("sum", *ms, "", "", "", "", *glb, *dram)
-    head = "layer|ms|model|mW|model|active PEs|busy PEs, model|GLB MB|model|DRAM MB|model"
+    ms, loading, _, glb, dram = (tuple(f"{x:.1f}" for x in pair) for pair in sums)
+    total = ("sum", *ms, *loading, "", "", "", "", *glb, *dram)
+    head = "layer|ms|model|loading ms|model|mW|model|active PEs|busy PEs, model|GLB MB|model|DRAM MB|model"
     return Table(head.split("|"), [*cells, total])
 
 
@@ -88,11 +89,19 @@ def processing_ms(network: NetworkEvaluation, row: Measured) -> float:
     return layer_of(network, row.layer).cycles / CYCLES_PER_MS
 
 
+def loading_ms(network: NetworkEvaluation, row: Measured) -> float:
+    """The time of ifmaps and ofmaps on the link, in which the chip does not compute."""
+    found, link = layer_of(network, row.layer), network.chip.spec.filter_link
+    if link is None:
+        return 0.0
+    return (found.dram_parts["iact"] + found.dram_parts["psum"]) / link.gb_per_s / 1e6
+
+
 def power_mw(network: NetworkEvaluation, row: Measured) -> float:
-    """The power if the clock runs while data are loaded for as long as was measured."""
-    found = layer_of(network, row.layer)
-    energy = found.chip_pj + row.loading_cycles * network.chip.spec.clock_pj_per_cycle
-    return energy / (found.cycles + row.loading_cycles) * CYCLES_PER_MS / PJ_PER_UJ
+    """The power of processing and loading, in which the clock runs."""
+    found, loading = layer_of(network, row.layer), loading_ms(network, row) * CYCLES_PER_MS
+    energy = found.chip_pj + loading * network.chip.spec.clock_pj_per_cycle
+    return energy / (found.cycles + loading) * CYCLES_PER_MS / PJ_PER_UJ
 
 
 def moved_mb(network: NetworkEvaluation, row: Measured) -> float:
@@ -104,5 +113,6 @@ def dram_mb(network: NetworkEvaluation, row: Measured) -> float:
 
 
 MODELS: dict[str, Callable[[NetworkEvaluation, Measured], float]] = {
-    "proc_ms": processing_ms, "power_mw": power_mw, "glb_mb": moved_mb, "dram_mb": dram_mb,
+    "proc_ms": processing_ms, "loading_ms": loading_ms, "power_mw": power_mw, "glb_mb": moved_mb,
+    "dram_mb": dram_mb,
 }  # fmt: skip

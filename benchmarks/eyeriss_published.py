@@ -109,6 +109,7 @@ MODELS: dict[str, Callable[..., float]] = {
         runs.as_published(), next(row for row in ALEXNET if row.layer == layer)
     ),
     "measured_sum": lambda runs, measure: sum(MEASURES[measure](runs.as_published(), x) for x in ALEXNET),
+    "vgg16_sum": lambda runs, measure: sum(MEASURES[measure](runs.original("vgg16"), x) for x in VGG16),
 }
 
 

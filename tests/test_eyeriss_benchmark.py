@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 import pytest
 
+from sparsim.files.sparsim_yaml import load_workload
 from sparsim.machines.eyeriss import load_chip
 
 ROOT = Path(__file__).parent.parent
@@ -81,7 +83,8 @@ def test_every_assumption_changes_a_chip_or_a_workload() -> None:
     chips = [load_chip(name) for name in (ORIGINAL, "eyeriss_v1", "eyeriss_v1_5", "eyeriss_v2")]
     for assumption in ASSUMPTIONS:
         changed = [chip.name for chip in chips if assumption.change(chip) != chip]
-        assert changed or assumption.instead(), assumption.name
+        other_model = assumption.model is not nullcontext
+        assert changed or assumption.instead() or other_model, assumption.name
     assert len({assumption.name for assumption in ASSUMPTIONS}) == len(ASSUMPTIONS)
     *_, last = STEPS.values()
     assert [last(chip) for chip in chips] == chips
@@ -99,6 +102,31 @@ def test_another_overhead_is_charged_without_another_plan(runs: Runs) -> None:
     assert changed.energy_pj["clock"] == 100.0 * found.cycles
     busy = sum(float(layer.pe.busy_cycles) for layer in found.layers)
     assert changed.energy_pj["control"] == pytest.approx(2.0 * busy)
+
+
+def test_run_lengths_save_what_is_published(runs: Runs) -> None:
+    """Nearly 30 % of the feature maps' traffic in CONV1, 75 % in CONV5; 1.2 to 1.9 times of all data."""
+    without = next(each for each in ASSUMPTIONS if each.name == "run lengths")
+    plain = Runs(change=without.change).as_published().layers
+    pairs = list(zip(runs.as_published().layers, plain, strict=True))
+    maps = [[x.dram_parts["iact"] + x.dram_parts["psum"] for x in pair] for pair in pairs]
+    saved = [1 - coded / all_values for coded, all_values in maps]
+    assert saved == sorted(saved)
+    assert (saved[0], saved[-1]) == (pytest.approx(0.3, abs=0.02), pytest.approx(0.75, abs=0.03))
+    whole = [all_values.dram_bytes / coded.dram_bytes for coded, all_values in pairs]
+    assert (min(whole), max(whole)) == (pytest.approx(1.2, abs=0.05), pytest.approx(1.9, abs=0.05))
+
+
+def test_without_the_words_of_the_format_only_nonzeros_are_moved(runs: Runs) -> None:
+    without = next(each for each in ASSUMPTIONS if each.name == "CSC words")
+    layers = load_workload("alexnet_sparse").layers[-1:]
+    with without.model():
+        found = Runs().layers("eyeriss_v2", "fc8", layers).layers[0]
+    known = runs.layers("eyeriss_v2", "fc8", layers).layers[0]
+    nonzeros = 4_096_000 * layers[0].density("Weights").density
+    assert found.dram_parts["weight"] == pytest.approx(1.5 * nonzeros, rel=1e-3)
+    assert known.dram_parts["weight"] > 1.1 * found.dram_parts["weight"]
+    assert known.chip_pj > found.chip_pj
 
 
 def test_counts_after_an_assumption_are_of_all_compared_numbers(runs: Runs) -> None:

@@ -4,7 +4,7 @@ Its modules:
 
     chip                    Chip                     chip_documents       load_chip
     conv_dims               what dims mean           compression          what is stored with counts of zeros
-    layer_lowering          layers as a chip runs them
+    layer_lowering          layers as a chip runs    weight_masks         what tiles of a mask take
     row_stationary_spreads  which dim on which axis  row_stationary_nest  candidates as loop nests
     layer_cost              evaluate_chip            cost_arrays          costs of many cases from counts
     plan_layer              the best mapping         order_search         all orders of passes of candidates
