@@ -235,13 +235,18 @@ class Branches:
         limit = self.goal() * (1 + 1e-9)
         out = self.paths.run(chain, choice, some, self._scale[some], self._base[some], limit)
         self._searched += len(nodes)
+        nearest: _Node | None = None
         for node, value in zip(nodes, out[:, 1].tolist(), strict=True):
             if value < limit:
                 found = node._replace(bound=max(node.bound, value), searched=True)
                 heapq.heappush(self._open, found)
                 if value < self._best:
-                    self._best = value
+                    self._best, nearest = value, None
                     self._trace(found, chain)
+                elif chain.window.any() and (nearest is None or found.bound < nearest.bound):
+                    nearest = found
+        if nearest is not None:  # mappings of windows may be dearer than their paths, so more are tried
+            self._trace(nearest, chain)
 
     def _trace(self, node: _Node, chain: ChainPack) -> tuple[Ints, Ints]:
         """Take a node's path over as a start if its tiles fit. Returns words (S, D) and extents (S, G) of its

@@ -20,7 +20,7 @@ from sparsim.mapper.kernels.tile_chains import (
     next_digits,
     spread_out,
 )
-from sparsim.mapper.kernels.window_deliveries import delivery_cost, window_cost
+from sparsim.mapper.kernels.window_deliveries import delivery_cost, raise_floors, window_cost
 from sparsim.model.arrays import CHILD
 from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import entry, kernel
@@ -293,7 +293,8 @@ def least_costs(layer, chain, work, keep, spread, scale, base, limit, out, path,
         spread_out(layer, chain, spread[i], work)
         n_states = extents(chain, work)
         n, codes = deliveries(layer, chain, keep, work)
-        out[i, 0] = (base[i] + fill_floors(layer, chain, work, n)) * scale[i]
+        floors = fill_floors(layer, chain, work, n) + raise_floors(layer, chain, work, n)
+        out[i, 0] = (base[i] + floors) * scale[i]
         out[i, 1] = limit
         if out[i, 0] >= limit:
             continue

@@ -21,6 +21,7 @@ from sparsim.mapper.kernels.tile_chains import (
 )
 from sparsim.model import arrays as k
 from sparsim.model.kernels.jit import kernel
+from sparsim.model.kernels.loop_nest import box_words
 
 
 @kernel
@@ -54,6 +55,16 @@ def window_cost(layer, chain, w, j, dim, to, s, state):
 @kernel
 def _window_cost(layer, chain, w, j, dim, to, s):
     """Compute `window_cost`."""
+    words, linked = _window_words(layer, chain, w, j, dim, to, s)
+    v = w.delivery[j, OF]
+    return _deliver(layer, chain, w, j, words, linked, place_of(chain, v, box_words(layer, v, w.ext)))
+
+
+@kernel
+def _window_words(layer, chain, w, j, dim, to, s):
+    """Return the words that arrive at a child, and how many of them may come from neighbours; w.ext := the
+    extents of a child.
+    """
     v, child = w.delivery[j, OF], w.delivery[j, k.CHILD]
     tile = tile_words(layer, w, child, v)
     whole, outside = float(tile), 1.0
@@ -81,8 +92,76 @@ def _window_cost(layer, chain, w, j, dim, to, s):
         else:
             later = _later_served(layer, chain, w, v, child, dim, s, move, left, bound, served, between)
             linked = whole * after * (served * (bound - 1) + later)
-    i = place_of(chain, v, tile)
-    return _deliver(layer, chain, w, j, words, linked, i)
+    return words, linked
+
+
+@kernel
+def raise_floors(layer, chain, w, n):
+    """Raise w.floor of deliveries of windows to the cost of the least words that any path counts; returns by
+    how much in all. Neighbours may have all words but those that only one loop brings.
+    """
+    more = 0.0
+    for j in range(n):
+        child, v = w.delivery[j, k.CHILD], w.delivery[j, OF]
+        if chain.window[v] == 0 or not w.delivery[j, WAITS]:
+            continue
+        words, last = _least_words(layer, chain, w, j), chain.size.shape[1]
+        content, fills = words * w.copies[j], words
+        if w.children[child + 1] > 1:
+            fills = words / w.instances[child + 1] - 1.0
+            content = 1.0 * w.copies[j]
+            for dim in range(w.digit.shape[0]):
+                if chain.distinct[v] >> dim & 1:
+                    content *= w.left[dim] * w.below[child, dim]
+        floor = deliver(layer, chain, w, j, content, fills, 0.0, last)
+        if floor > w.floor[j]:
+            more += floor - w.floor[j]
+            w.floor[j] = floor
+    return more
+
+
+@kernel
+def _least_words(layer, chain, w, j):
+    """Return the least words that arrive at a child with any tile that fits, and any loop that ends the
+    delivery.
+    """
+    v = w.delivery[j, OF]
+    for dim in range(w.digit.shape[0]):
+        w.digit[dim] = 0 if layer.relevant[v] >> dim & 1 else w.number[dim] - 1
+    least, more = math.inf, True
+    while more:
+        least = min(least, _least_words_of(layer, chain, w, j))
+        more = False
+        for dim in range(w.digit.shape[0]):  # the next extents of dims that move a window
+            if chain.window[v] >> dim & 1 and not more:
+                more = w.digit[dim] < w.number[dim] - 1
+                w.digit[dim] = w.digit[dim] + 1 if more else 0
+    return least if least < math.inf else 0.0
+
+
+@kernel
+def _least_words_of(layer, chain, w, j):
+    """Return the least words with the child's tile of w.digit, inf if it does not fit."""
+    child, v = w.delivery[j, k.CHILD], w.delivery[j, OF]
+    least = float(tile_words(layer, w, child, v))
+    stored = least if chain.exact[0] else chain.stored[child, v, place_of(chain, v, least)]
+    if 0 <= chain.room[child, k.MOST] < stored:
+        return math.inf
+    for dim in range(w.digit.shape[0]):
+        least *= w.outside[dim, w.digit[dim]]
+        if chain.window[v] >> dim & 1 and not w.tiled[child, dim, w.digit[dim]]:
+            return math.inf
+    for dim in range(w.digit.shape[0]):
+        here = w.digit[dim]
+        if not chain.window[v] >> dim & 1 or here == w.number[dim] - 1:
+            continue
+        for s in range(child + 1, w.below.shape[0]):
+            if chain.looped[s, dim]:
+                for to in range(w.number[dim]):
+                    runs = to > here and w.extent[dim, to] % w.extent[dim, here] == 0
+                    if to == 0 or runs:
+                        least = min(least, _window_words(layer, chain, w, j, dim, to, s)[0])
+    return least
 
 
 @kernel
