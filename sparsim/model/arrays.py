@@ -123,6 +123,7 @@ BAD_CHILDREN = 25
 BAD_COUNT = 26
 BAD_TOTAL = 27
 
+LANES = 32  # mappings side by side: enough for the processor's vectors, few enough for its nearest cache
 MAX_BUCKETS = 64
 MAX_CHILDREN = 2**20  # instances that the spatial loops of one level address: they are listed one by one
 MAX_COUNT = 2.0**53  # intermediate counts are doubles, which are exact only up to this number

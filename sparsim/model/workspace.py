@@ -10,7 +10,6 @@ from sparsim.model import arrays as packs
 from sparsim.model.lower import ints, reals
 
 _NO_INTS, _NO_REALS = ints(0), reals(0)
-LANES = 32  # mappings side by side: enough for the processor's vectors, few enough for its nearest cache
 
 
 class Scratch(NamedTuple):
@@ -124,7 +123,7 @@ def make_lanes(arch: packs.ArchPack, layer: packs.LayerPack) -> packs.LanePack:
     """Make the arrays of mappings that are evaluated side by side."""
     n_tiling, n_levels = len(arch.tiling), len(arch.fan)
     n_data, n_dims = len(layer.relevant), len(layer.bound)
-    return _lanes(n_tiling, n_levels, n_data, n_dims, LANES)
+    return _lanes(n_tiling, n_levels, n_data, n_dims, packs.LANES)
 
 
 @cache

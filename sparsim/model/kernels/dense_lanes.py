@@ -9,7 +9,6 @@ needs another rule, or fails in another way than by size, are left to those kern
 import numpy as np
 
 from sparsim.model import arrays as k
-from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import kernel
 
 UNSETTLED = -1  # status of a mapping that is left to the other kernels
@@ -41,7 +40,7 @@ def dense_costs(arch, layer, mapping, first, last, accounting, places, lane, out
     _check_factors(layer, lane)
     _spread(arch, layer, places, lane)
     for s in range(lane.held.shape[0]):
-        fill(lane.held[s], 0.0)
+        _fill(lane.held[s], 0.0)
     for v in range(layer.plain.shape[0]):
         _tiles(arch, layer, v, lane)
         _deliver(arch, layer, v, lane)
@@ -60,7 +59,7 @@ def _load(layer, mapping, first, last, lane):
     order, given, flags, place, kept = mapping.order, mapping.factor, mapping.flags, lane.place, lane.kept
     n_dims, n_data = order.shape[2], kept.shape[1]
     every_dim, all_data = (1 << n_dims) - 1, (1 << n_data) - 1
-    for j in range(lane.status.shape[0]):
+    for j in range(k.LANES):
         b = min(first + j, last - 1)
         good = True
         for t in range(order.shape[1]):
@@ -94,16 +93,23 @@ def _checked(status, holds, failure):
 
 
 @kernel
+def _fill(row, value):
+    """row[:] = value."""
+    for j in range(k.LANES):
+        row[j] = value
+
+
+@kernel
 def _multiply(row, factor):
     """row *= factor."""
-    for j in range(row.shape[0]):
+    for j in range(k.LANES):
         row[j] *= factor[j]
 
 
 @kernel
 def _copy(source, row):
     """row[:] = source."""
-    for j in range(row.shape[0]):
+    for j in range(k.LANES):
         row[j] = source[j]
 
 
@@ -112,11 +118,11 @@ def _check_factors(layer, lane):
     """Require that the factors of every dim multiply to its bound."""
     status, product = lane.status, lane.row
     for d in range(layer.bound.shape[0]):
-        fill(product, 1.0)
+        _fill(product, 1.0)
         for t in range(lane.factor.shape[0]):
             _multiply(product, lane.factor[t, d])
         bound = float(layer.bound[d])
-        for j in range(status.shape[0]):
+        for j in range(k.LANES):
             status[j] = _checked(status[j], product[j] == bound, UNSETTLED)
 
 
@@ -125,33 +131,33 @@ def _spread(arch, layer, places, lane):
     """Fill space and steps, and require instances for them (model 12.4, 13.2)."""
     status, children = lane.status, lane.row
     n_levels = lane.held.shape[0]
-    fill(lane.steps[n_levels], 1.0)
-    fill(lane.space[n_levels, k.X], 1.0)
-    fill(lane.space[n_levels, k.Y], 1.0)
+    _fill(lane.steps[n_levels], 1.0)
+    _fill(lane.space[n_levels, k.X], 1.0)
+    _fill(lane.space[n_levels, k.Y], 1.0)
     for s in range(n_levels - 1, -1, -1):
         x, y = lane.space[s, k.X], lane.space[s, k.Y]
         spatial, temporal = _nests(arch, s)
         _copy(lane.steps[s + 1], lane.steps[s])
         _copy(lane.space[s + 1, k.X], x)
         _copy(lane.space[s + 1, k.Y], y)
-        fill(children, 1.0)
+        _fill(children, 1.0)
         for d in range(layer.bound.shape[0]):
             if layer.bound[d] == 1:
                 continue
             _multiply(lane.steps[s], lane.factor[temporal, d])
             if spatial < temporal:
                 factor, place, split = lane.factor[spatial, d], lane.place[spatial, d], lane.split[spatial]
-                for j in range(status.shape[0]):
+                for j in range(k.LANES):
                     bound, on_x = factor[j], place[j] < split[j]
                     children[j] *= bound
                     x[j] *= bound if on_x else 1.0
                     y[j] *= 1.0 if on_x else bound
-        for j in range(status.shape[0]):
+        for j in range(k.LANES):
             status[j] = _checked(status[j], children[j] <= places, k.BAD_CHILDREN)
     for h in range(n_levels + 1):
         x, y = lane.space[h, k.X], lane.space[h, k.Y]
         most_x, most_y = float(arch.mesh[h, k.X]), float(arch.mesh[h, k.Y])
-        for j in range(status.shape[0]):
+        for j in range(k.LANES):
             fits = x[j] <= most_x and y[j] <= most_y
             status[j] = _checked(status[j], fits, k.BAD_INSTANCES)
 
@@ -173,10 +179,10 @@ def _concerns(layer, v, d):
 def _tiles(arch, layer, v, lane):
     """Fill tile and groups of dataspace v, and add what the levels keep to held."""
     words = lane.row
-    fill(words, 1.0)
+    _fill(words, 1.0)
     for s in range(lane.tile.shape[0]):
         spatial, temporal = _nests(arch, s)
-        fill(lane.groups[s], 1.0)
+        _fill(lane.groups[s], 1.0)
         for d in range(layer.bound.shape[0]):
             if _concerns(layer, v, d):
                 _multiply(words, lane.factor[temporal, d])
@@ -185,7 +191,7 @@ def _tiles(arch, layer, v, lane):
                     _multiply(lane.groups[s], lane.factor[spatial, d])
         _copy(words, lane.tile[s])
         held, kept = lane.held[s], lane.kept[s, v]
-        for j in range(words.shape[0]):
+        for j in range(k.LANES):
             held[j] += words[j] * kept[j]
 
 
@@ -195,25 +201,25 @@ def _deliver(arch, layer, v, lane):
     innermost relevant one outward, and all of them do for the arithmetic.
     """
     n_dims, times, nearest, inside = layer.bound.shape[0], lane.times, lane.nearest, lane.row
-    fill(times, 1.0)
+    _fill(times, 1.0)
     for s in range(lane.tile.shape[0] - 1, 0, -1):
         _, t = _nests(arch, s)
-        fill(nearest, float(n_dims))
+        _fill(nearest, float(n_dims))
         for d in range(n_dims):
             if _concerns(layer, v, d):
                 factor, place = lane.factor[t, d], lane.place[t, d]
-                for j in range(nearest.shape[0]):
+                for j in range(k.LANES):
                     here, before = place[j], nearest[j]
                     nearest[j] = here if factor[j] > 1.0 and here < before else before
-        fill(inside, 1.0)
+        _fill(inside, 1.0)
         for d in range(n_dims):
             if layer.bound[d] > 1:
                 factor, place = lane.factor[t, d], lane.place[t, d]
-                for j in range(nearest.shape[0]):
+                for j in range(k.LANES):
                     bound = factor[j]
                     inside[j] *= bound if place[j] >= nearest[j] else 1.0
         words, tile, outside = lane.words[s], lane.tile[s - 1], lane.steps[s + 1]
-        for j in range(nearest.shape[0]):
+        for j in range(k.LANES):
             more, same = outside[j] * inside[j], times[j]
             times[j] = more if nearest[j] < n_dims else same
             words[j] = times[j] * tile[j]
@@ -228,14 +234,14 @@ def _count(layer, accounting, v, lane):
     for s in range(n_levels):
         here, groups, words = content[s], lane.groups[s], lane.words[s]
         inner, kept = content[max(s - 1, 0)], lane.kept[max(s - 1, 0), v]
-        for j in range(part.shape[0]):
+        for j in range(k.LANES):
             here[j] = groups[j] * (words[j] if s == 0 or kept[j] > 0.0 else inner[j])
     _copy(lane.tile[n_levels - 1], part)
-    fill(parent, 0.0)
+    _fill(parent, 0.0)
     for s in range(n_levels - 1, -1, -1):
         _count_level(layer, accounting, s, v, part, parent, lane)
         groups, kept = lane.groups[s], lane.kept[s, v]
-        for j in range(part.shape[0]):
+        for j in range(k.LANES):
             part[j] /= groups[j]
             parent[j] = 1.0 if kept[j] > 0.0 else parent[j]
 
@@ -255,7 +261,7 @@ def _count_level(layer, accounting, s, v, part, parent, lane):
     first_fill = 1.0 if writes and accounting in k.FREE_FIRST_FILL else 0.0
     drain = 1.0 if writes and accounting == k.COUNT_DRAINS else 0.0
     update = 1.0 if writes else 0.0
-    for j in range(status.shape[0]):
+    for j in range(k.LANES):
         arriving = words[j] * parent[j]
         reads[j] = (content[j] - first_read * part[j] + drain * arriving) * kept[j]
         fills[j] = (arriving - first_fill * part[j] * parent[j]) * kept[j]
@@ -273,7 +279,7 @@ def _computes(arch, layer, lane):
     for o in (k.RANDOM, k.SKIPPED, k.GATED):
         price += (points if o == k.RANDOM else 0) * arch.compute_energy[o]
     x, y = lane.space[0, k.X], lane.space[0, k.Y]
-    for j in range(lane.status.shape[0]):
+    for j in range(k.LANES):
         lane.energy[j] = price
         lane.status[j] = _checked(lane.status[j], price >= 0.0, UNSETTLED)
         lane.compute[j] = np.ceil(points / (x[j] * y[j]))
@@ -286,7 +292,7 @@ def _hold(arch, s, lane):
     status, held = lane.status, lane.held[s]
     size, least = arch.limit[s, k.SIZE], arch.limit[s, k.MIN_WORDS]
     if size >= 0.0:
-        for j in range(status.shape[0]):
+        for j in range(k.LANES):
             status[j] = _checked(status[j], held[j] <= size, k.BAD_CAPACITY)
             status[j] = _checked(status[j], held[j] >= least, k.BAD_UTILIZATION)
 
@@ -298,12 +304,12 @@ def _level_energy(arch, layer, s, lane):
     block, address = float(arch.width[s, k.BLOCK]), arch.addr_gen[s]
     most = float(arch.mesh[s + 1, k.INSTANCES] // arch.width[s, k.CLUSTER])
     read_pj, fill_pj, update_pj = arch.energy[s, k.READ], arch.energy[s, k.FILL], arch.energy[s, k.UPDATE]
-    fill(level, 0.0)
-    fill(accesses, 0.0)
+    _fill(level, 0.0)
+    _fill(accesses, 0.0)
     for v in range(layer.plain.shape[0]):
         reads, fills, updates = lane.counts[s, v, 0], lane.counts[s, v, 1], lane.counts[s, v, 2]
         moved = updates if layer.read_write[v] else reads
-        for j in range(level.shape[0]):
+        for j in range(k.LANES):
             instances = x[j] * y[j]
             clusters = instances if instances < most else most
             energy = np.ceil(reads[j] / block) * read_pj
@@ -314,7 +320,7 @@ def _level_energy(arch, layer, s, lane):
                 tensor += (moved[j] + fills[j]) * address * clusters
             level[j] += tensor
             accesses[j] += np.floor(instances * (reads[j] + fills[j] + updates[j]))
-    for j in range(level.shape[0]):
+    for j in range(k.LANES):
         lane.status[j] = _checked(lane.status[j], level[j] >= 0.0, UNSETTLED)
         lane.energy[j] += level[j]
 
@@ -331,14 +337,14 @@ def _level_cycles(arch, s, lane):
     limit = arch.limit[s]
     if limit[k.READ_BW] < 0.0 and limit[k.WRITE_BW] < 0.0 and limit[k.SHARED_BW] < 0.0:
         return
-    fill(read, 0.0)
-    fill(write, 0.0)
+    _fill(read, 0.0)
+    _fill(write, 0.0)
     for v in range(lane.counts.shape[1]):
         reads, fills, updates = lane.counts[s, v, 0], lane.counts[s, v, 1], lane.counts[s, v, 2]
-        for j in range(read.shape[0]):
+        for j in range(k.LANES):
             read[j] += reads[j] / compute[j]
             write[j] += (fills[j] + updates[j]) / compute[j]
-    for j in range(read.shape[0]):
+    for j in range(k.LANES):
         slowdown = _slower(1.0, limit[k.READ_BW], read[j])
         slowdown = _slower(slowdown, limit[k.WRITE_BW], write[j])
         slowdown = _slower(slowdown, limit[k.SHARED_BW], write[j] + read[j])

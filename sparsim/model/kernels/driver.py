@@ -191,9 +191,8 @@ def run(
     related = False
     laned = mode & k.COSTS_ONLY != 0 and is_laned(arch, y, policy, networks)
     if laned:
-        width = lane.status.shape[0]
-        for i in range(first, last, width):
-            stop = min(i + width, last)
+        for i in range(first, last, k.LANES):
+            stop = min(i + k.LANES, last)
             dense_costs(arch, y, mapping, i, stop, accounting, n.key.shape[0], lane, out)
     for i in range(first, last):
         if laned and out[i, k.STATUS] != UNSETTLED:

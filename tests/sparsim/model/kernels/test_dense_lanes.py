@@ -13,7 +13,7 @@ from sparsim.model.arrays import LanePack, MappingPack
 from sparsim.model.evaluate import evaluate_pack
 from sparsim.model.kernel_calls import run_batch
 from sparsim.model.lower import ACCOUNTING, lower_arch, lower_density, lower_layer, lower_policy
-from sparsim.model.workspace import LANES, make_lanes, make_nest, make_scratch, most_children
+from sparsim.model.workspace import make_lanes, make_nest, make_scratch, most_children
 from sparsim.records import Accelerator, Architecture, Compute, EnergyTable, Layer, Shape, Storage
 
 CHIP = Accelerator(
@@ -35,7 +35,7 @@ CHIP = Accelerator(
     ),
 )  # fmt: skip
 BOUNDS = {"C": 12, "M": 8, "P": 6, "Q": 5}
-MANY = 20 * LANES + 7
+MANY = 20 * packs.LANES + 7
 
 
 def random_mappings(layer: Layer, seed: int) -> MappingPack:
