@@ -10,7 +10,7 @@ from numba import config, njit
 from sparsim.cache import PACKAGE, sources_digest
 from sparsim.model.kernel_cache import KernelCache
 from sparsim.model.kernels import pack_pointers  # noqa: F401 - teaches numba what packs are
-from sparsim.model.kernels.pipeline import EntryCompiler, PartCompiler
+from sparsim.model.kernels.pipeline import EntryCompiler, ModelCompiler, PartCompiler
 
 # Plain numba checks only the file of a function, and would keep stale code of the kernels that it calls
 _SOURCES = sources_digest(PACKAGE, ("kernels/*.py", "model/arrays.py"))
@@ -41,5 +41,5 @@ def machine_code(function: Callable[..., Any]) -> Any:
     """A kernel that is called without numba, as `sparsim.model.machine_code` does; its copy is kept there."""
     return njit(
         nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False,
-        pipeline_class=EntryCompiler,
+        pipeline_class=ModelCompiler,
     )(function)  # fmt: skip

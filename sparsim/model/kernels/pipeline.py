@@ -12,7 +12,8 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from numba.core import compiler, compiler_machinery, lowering, typed_passes, types, untyped_passes
+from llvmlite import binding
+from numba.core import compiler, compiler_machinery, config, lowering, typed_passes, types, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.types.misc import unliteral
 
@@ -101,6 +102,20 @@ class _EntryLibrary(_Library):
         passes.run(self._final_module, builder)
 
 
+class _ModelLibrary(_EntryLibrary):
+    """The code of the model's entry. Its loops are not unrolled: those over levels, dims and ranks are short,
+    and those over lanes use whole vectors already.
+    """
+
+    def _optimize_final_module(self) -> None:
+        options = binding.create_pipeline_tuning_options(config.OPT)
+        options.loop_vectorization = bool(config.LOOP_VECTORIZE)
+        options.slp_vectorization = bool(config.SLP_VECTORIZE)
+        options.loop_unrolling = options.loop_interleaving = False
+        builder = binding.create_pass_builder(self._codegen._tm, options)
+        builder.getModulePassManager().run(self._final_module, builder)
+
+
 class _Types:
     """The typing context of numba with a cache of the types of operators and fields."""
 
@@ -187,3 +202,9 @@ class EntryCompiler(PartCompiler):
         finally:
             if collects:
                 gc.enable()
+
+
+class ModelCompiler(EntryCompiler):
+    """The compiler of the entry that is called without numba."""
+
+    library = _ModelLibrary
