@@ -318,10 +318,27 @@ class LanePack(NamedTuple):
     held: Reals  # (S, L) words that are kept
     counts: Reals  # (S, D, A, L) reads, fills, updates
     accesses: Reals  # (S, L)
-    tile: Reals  # (S, L) of the present dataspace, like the next three
-    groups: Reals  # (S, L) children that get different words
+    tile: Reals  # (S, D, L)
+    groups: Reals  # (S, L) children that get different words, of the present dataspace as the next three
     words: Reals  # (S, L) that one child receives
     content: Reals  # (S, L) deliveries
+    work: Reals  # (S, A, L)
+    fiber: Reals  # (S, D, K, L)
+    sub: Reals  # (S, D, K, L)
+    lead_words: Reals  # (G, Q, L)
+    p: Reals  # (S, D, L) probability that an access is ineffectual
+    avg: Reals  # (S, D, L)
+    rho: Reals  # (S, D, L)
+    ratio: Reals  # (S, D, L)
+    units: Reals  # (S, D, K, U, L)
+    bits: Reals  # (S, L) format bits that are kept
+    actual: Reals  # (S, D, A, O, L) where the outcome occurs
+    format: Reals  # (S, D, A, O, K, U, L) where it occurs
+    computes: Reals  # (L,) that remain
+    left_out: Reals  # (D, L)
+    unit: Reals  # (K, U, L) temporaries
+    none: Reals  # (K + 1, L)
+    rows: Reals  # (6, L)
     status: Reals  # (L,) so far
     energy: Reals  # (L,)
     compute: Reals  # (L,) cycles of the arithmetic

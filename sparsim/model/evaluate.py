@@ -289,7 +289,7 @@ def evaluate_pack(
     def run(bounds: tuple[int, int]) -> None:
         nest = make_nest(arch_pack, layer_pack, policy_pack, children)
         scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest)
-        lanes = make_lanes(arch_pack, layer_pack)
+        lanes = make_lanes(arch_pack, layer_pack, nest)
         run_batch(
             arch_pack, layer_pack, density, policy_pack, mappings, bounds, convention, networks, scratch, out,
             lanes,

@@ -119,25 +119,31 @@ def widen(nest: packs.NestPack, wide: packs.NestPack) -> packs.NestPack:
     return wide
 
 
-def make_lanes(arch: packs.ArchPack, layer: packs.LayerPack) -> packs.LanePack:
+def make_lanes(arch: packs.ArchPack, layer: packs.LayerPack, nest: packs.NestPack) -> packs.LanePack:
     """Make the arrays of mappings that are evaluated side by side."""
-    n_tiling, n_levels = len(arch.tiling), len(arch.fan)
-    n_data, n_dims = len(layer.relevant), len(layer.bound)
-    return _lanes(n_tiling, n_levels, n_data, n_dims, packs.LANES)
+    n_levels, n_data, n_ranks = nest.fiber.shape
+    n_tiling, n_dims = len(arch.tiling), len(layer.bound)
+    return _lanes(n_tiling, n_levels, n_data, n_ranks, n_dims, nest.lead_words.shape, packs.LANES)
 
 
 @cache
 def no_lanes() -> packs.LanePack:
     """Make arrays without a lane, for evaluations one after the other."""
-    return _lanes(1, 1, 1, 1, 0)
+    return _lanes(1, 1, 1, 1, 1, (1, 1), 0)
 
 
-def _lanes(n_tiling: int, n_levels: int, n_data: int, n_dims: int, lanes: int) -> packs.LanePack:
-    shapes = {
-        "factor": (n_tiling, n_dims), "place": (n_tiling, n_dims), "split": (n_tiling,),
-        "kept": (n_levels, n_data), "space": (n_levels + 1, 2), "steps": (n_levels + 1,),
-        "counts": (n_levels, n_data, 3),
-        **dict.fromkeys(("held", "accesses", "tile", "groups", "words", "content"), (n_levels,)),
+def _lanes(
+    n_tiling: int, n_levels: int, n_data: int, n_ranks: int, n_dims: int, leaders: tuple[int, ...], lanes: int
+) -> packs.LanePack:
+    tensors, loops = (n_levels, n_data), (n_tiling, n_dims)
+    shapes: dict[str, tuple[int, ...]] = {
+        "factor": loops, "place": loops, "split": (n_tiling,), "space": (n_levels + 1, 2),
+        "steps": (n_levels + 1,), "counts": (*tensors, 3), "work": (n_levels, 3),
+        "fiber": (*tensors, n_ranks), "sub": (*tensors, n_ranks), "lead_words": leaders,
+        "units": (*tensors, n_ranks, 2), "actual": (*tensors, 3, 3), "format": (*tensors, 3, 3, n_ranks, 2),
+        "left_out": (n_data,), "unit": (n_ranks, 2), "none": (n_ranks + 1,), "rows": (6,),
+        **dict.fromkeys(("kept", "tile", "p", "avg", "rho", "ratio"), tensors),
+        **dict.fromkeys(("held", "bits", "accesses", "groups", "words", "content"), (n_levels,)),
     }  # fmt: skip
     return packs.LanePack(*(reals(*shapes.get(name, ()), lanes) for name in packs.LanePack._fields))
 

@@ -3,7 +3,13 @@
 import numpy as np
 
 from sparsim.model import arrays as k
-from sparsim.model.kernels.dense_lanes import UNSETTLED, dense_costs, is_laned
+from sparsim.model.kernels.dense_lanes import (
+    UNSETTLED,
+    count_lanes,
+    dense_costs,
+    is_laned,
+    write_lanes,
+)
 from sparsim.model.kernels.dense_traffic import dense_traffic
 from sparsim.model.kernels.energy_and_cycles import (
     check_capacity,
@@ -25,6 +31,7 @@ from sparsim.model.kernels.leader_tiles import find_leaders
 from sparsim.model.kernels.loop_nest import build_nest, check_instances, relate_levels
 from sparsim.model.kernels.network_energy import network_energy
 from sparsim.model.kernels.pack_pointers import first_unlike, opened, row_of
+from sparsim.model.kernels.sparse_lanes import is_sparse_laned, sparse_costs
 from sparsim.model.kernels.spatial_skipping import spatial_skipping
 from sparsim.model.kernels.tile_formats import tile_statistics
 
@@ -168,6 +175,27 @@ def _is_priced(sparse, cost):
 
 
 @kernel
+def _side_by_side(
+    arch, layer, density, policy, table, mapping, first, last, accounting, nest, sparse, lane, out
+):  # fmt: skip
+    """Evaluate some mappings in lanes; those that are left to the other kernels have status UNSETTLED."""
+    active = policy.switch[k.ACTIVE]
+    alike = True
+    for b in range(first + 1, last):
+        alike = alike and (not active or _is_kept_alike(mapping.flags, b))
+    if not alike:
+        for b in range(first, last):
+            out[b, k.STATUS] = UNSETTLED
+        return
+    count_lanes(arch, layer, mapping, first, last, accounting, nest.key.shape[0], lane)
+    if active:
+        sparse_costs(arch, layer, density, policy, table, mapping, first, last, nest, sparse, lane)
+    else:
+        dense_costs(arch, layer, lane)
+    write_lanes(arch, first, last, lane, out)
+
+
+@kernel
 def run(
     mode, arch, layers, densities, policy, table, mapping, first, last, accounting, networks, nests, sparse,
     cost, written, lane
@@ -189,11 +217,12 @@ def run(
     row, n_levels = first if mode & (k.STACKED | k.COUNTED) else 0, nests.kept.shape[1]
     y, d, n = row_of(layers, row), row_of(densities, row), row_of(nests, first if mode & k.STACKED else 0)
     related = False
-    laned = mode & k.COSTS_ONLY != 0 and is_laned(arch, y, policy, networks)
+    laned = mode & k.COSTS_ONLY != 0 and is_laned(arch, y, networks)
+    laned = laned and (not policy.switch[k.ACTIVE] or is_sparse_laned(d, policy, accounting))
     if laned:
         for i in range(first, last, k.LANES):
             stop = min(i + k.LANES, last)
-            dense_costs(arch, y, mapping, i, stop, accounting, n.key.shape[0], lane, out)
+            _side_by_side(arch, y, d, policy, table, mapping, i, stop, accounting, n, sparse, lane, out)
     for i in range(first, last):
         if laned and out[i, k.STATUS] != UNSETTLED:
             related = False

@@ -21,22 +21,20 @@ def box_words(layer, v, ext):
 @kernel
 def build_nest(arch, layer, factor, order, split, nest):
     """Fill loop, real, first_real, outside, box, tile, space and ops from one row of a MappingPack."""
-    status = _list_loops(arch, layer, factor, order, nest)
+    status = list_loops(arch, layer, factor, order, nest)
     if status == k.OK:
         status = _spread(arch, factor, order, split, nest)
     if status != k.OK:
         return status
     for v in range(nest.box.shape[1]):
-        _grow_boxes(layer, nest, v)
-        for s in range(nest.tile.shape[0]):
-            nest.tile[s, v] = nest.box[nest.first_real[arch.first_tiling[s + 1]], v]
+        grow_boxes(arch, layer, nest, v)
     if layer.cut[0]:
         count_steps(layer, nest)
     return k.OK
 
 
 @kernel
-def _list_loops(arch, layer, factor, order, nest):
+def list_loops(arch, layer, factor, order, nest):
     """Fill loop, real and first_real, as if all loops were temporal.
 
     Loops of bound 1 are treated like all others, because branches on bounds are hard to predict.
@@ -105,8 +103,15 @@ def _spread(arch, factor, order, split, nest):
 
 
 @kernel
-def _grow_boxes(layer, nest, v):
-    """box[i, v] := words of v inside the first i real loops."""
+def grow_boxes(arch, layer, nest, v):
+    """box[i, v] := words of v inside the first i real loops; fill tile."""
+    _grow(layer, nest, v)
+    for s in range(nest.tile.shape[0]):
+        nest.tile[s, v] = nest.box[nest.first_real[arch.first_tiling[s + 1]], v]
+
+
+@kernel
+def _grow(layer, nest, v):
     loops, real, box, ext, relevant = nest.loop, nest.real, nest.box, nest.ext, layer.relevant[v]
     words = 1
     box[0, v] = 1

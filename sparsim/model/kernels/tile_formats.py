@@ -192,18 +192,26 @@ def _small_tile_limit(block, tenth):
 
 
 @kernel
-def _block_ratio(arch, policy, nest, sparse, s, v, full):
-    """Vector accesses per full block of a small compressed tile (model 14.1)."""
-    block, rho, points = arch.width[s, k.BLOCK], sparse.rho[s, v], nest.tile[s, v]
-    if not policy.format[s, v, k.IS_COMPRESSED] or block == 1 or rho >= 1.0 or rho <= 0.0:
-        return k.OK
+def small_tile_ratio(block, rho, points, full):
+    """Vector accesses per full block of a compressed tile (model 14.1); -1 for a block without a table."""
+    if rho >= 1.0 or rho <= 0.0:
+        return 1.0
     tenth = max(int(math.floor(rho / 0.1)) - 1, 0)
     limit = _small_tile_limit(block, tenth)
     if block == _UNTABLED_BLOCK and points // block >= _MOST_LIMIT:
-        return k.OK  # the counting of the release of 2022
+        return 1.0  # the counting of the release of 2022
     if limit < 0:
-        nest.info[2] = block
-        return k.BAD_BLOCK_SIZE
-    if limit > points // block:
-        sparse.ratio[s, v] = full / (points * rho / block)
+        return -1.0
+    return full / (points * rho / block) if limit > points // block else 1.0
+
+
+@kernel
+def _block_ratio(arch, policy, nest, sparse, s, v, full):
+    """Fill ratio of a tile, which is 1 for all but small compressed ones."""
+    block = arch.width[s, k.BLOCK]
+    if policy.format[s, v, k.IS_COMPRESSED] and block != 1:
+        sparse.ratio[s, v] = small_tile_ratio(block, sparse.rho[s, v], nest.tile[s, v], full)
+        if sparse.ratio[s, v] < 0.0:
+            nest.info[2] = block
+            return k.BAD_BLOCK_SIZE
     return k.OK
