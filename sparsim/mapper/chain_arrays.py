@@ -143,17 +143,18 @@ class Chains:
             self._tables[choice.number] = TileTables(self.low, self.dims.layer, self.tiles, choice.keep)
         return self._tables[choice.number]
 
-    def choices(self) -> list[Choice]:
-        """Return all bypass choices. Where the metadata of a level depend on whether the child's tile has a
-        single word, there is a choice for each case.
+    def choices(self, only: int | None = None) -> list[Choice]:
+        """Return all bypass choices, or those of one row of `Space.keep`. Where the metadata of a level
+        depend on whether the child's tile has a single word, there is a choice for each case.
         """
         found, bounds = [], self.dims.layer.bound.tolist()
-        orders = self.orders
-        for number in range(len(self.low.space.keep)) if orders is None else orders.even:
+        apart = self.orders is not None and only is None
+        rows = range(len(self.low.space.keep)) if only is None else [only]
+        for number in self.orders.even if self.orders is not None and apart else rows:
             keep = self.low.space.keep[number]
             allowed = np.ones((len(keep), *self.tiles.size.shape), bool)
             extents = np.ones((len(keep), len(bounds), max(len(divisors(n)) for n in bounds)), bool)
-            choices = [Choice(number, keep, allowed, extents, self._span(keep), apart=orders is not None)]
+            choices = [Choice(number, keep, allowed, extents, self._span(keep), apart=apart)]
             for (s, v), table in {} if self._exact else self.tables(choices[0]).tables.items():
                 limited = self.low.arch.limit[s, packs.SIZE] >= 0
                 if table is not None and limited and (table.inner >= 0).any():

@@ -97,7 +97,7 @@ class Relaxing:
             return
         paths = Paths(low, bound, spread, dims, tiles)
         if self._only is not None:
-            paths.choices = [choice for choice in paths.choices if choice.number == self._only[1]]
+            paths.choices = paths.chains.choices(self._only[1])
         number = len(paths.choices)
         if paths.states * paths.codes * paths.sets > MOST_STATES or number > MOST_KEPT:
             return

@@ -75,7 +75,7 @@ def test_a_relaxation_proves_what_an_enumeration_finds(problem: Problem, objecti
     check_relaxation(problem, objective)
 
 
-@settled(120)
+@settled(60)
 @given(free_dataflows(), st.sampled_from(OBJECTIVES), st.sampled_from([("GLB",), ("spad",), ("GLB", "spad")]))
 def test_a_relaxation_proves_the_best_uneven_tiles(
     problem: Problem, objective: tuple[str, ...], levels: tuple[str, ...]
@@ -179,6 +179,23 @@ def dense_products(draw: Any) -> Problem:
     layer = Layer(name="layer", shape=PRODUCT, bounds=bounds)
     accelerator = with_uneven_tiles(Accelerator(architecture=arch, mapspace=mapspace), layer.shape)
     return Problem(accelerator, layer, draw(st.sampled_from(["timeloop-3", "count-drains"])))
+
+
+@settled(15)
+@given(dense_products(), st.sampled_from(OBJECTIVES), st.sampled_from(["padded", "imperfect"]))
+def test_uneven_tiles_of_covered_dims_are_bounded(
+    problem: Problem, objective: tuple[str, ...], policy: Any
+) -> None:
+    accelerator = problem.accelerator
+    assert accelerator.mapspace is not None
+    space = replace(accelerator.mapspace, divisibility={"M": policy}, most_padding=0.2)
+    problem = problem._replace(accelerator=replace(accelerator, mapspace=space))
+    best = best_of_all(problem, list_parts(*problem[:2]), objective)
+    found = search(*problem[:2], objective=objective, accounting=problem.accounting, evaluations=200)
+    assert best is not None
+    assert found.certificate.lower_bound <= best.values[0]
+    if found.certificate.kind == "optimal":
+        assert found.certificate.value == pytest.approx(best.values[0], rel=PROVEN)
 
 
 @settled(60)
