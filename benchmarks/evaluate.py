@@ -174,7 +174,9 @@ def measure_processes(effort: Effort, step: Step) -> dict[str, float]:
         documents = [str(path) for path in sorted(CASE.glob("*.yaml"))]
         arguments = ["model", *documents, "-o", str(stats.parent)]
         command = [sys.executable, "-m", "sparsim", *arguments]
-        env = {"NUMBA_CACHE_DIR": f"{folder}/cache"} if effort.cold else {}
+        env = {"PYTHONDONTWRITEBYTECODE": ""}  # a warm cache has the byte code of the modules, too
+        if effort.cold:
+            env["NUMBA_CACHE_DIR"] = f"{folder}/cache"
         step("sparsim model, nothing compiled yet" if effort.cold else "sparsim model")
         first = run_process(command, env)
         step("sparsim model, warm cache")

@@ -17,7 +17,7 @@ from sparsim.cli.sweep_command import sweep
 from sparsim.cli.trace_command import trace
 from sparsim.report.console import run
 
-_ALLOCATIONS = 100_000  # new objects between two searches for cycles; Python's 700 add 10 % to a batch
+_ALLOCATIONS = 500_000  # new objects between two searches for cycles; Python's 700 add 10 % to a batch
 
 
 @click.group(commands=[model, explain, show, chip, estimate, mapper, sweep, check, convert, trace])
