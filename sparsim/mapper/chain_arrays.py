@@ -272,7 +272,7 @@ def windows(low: SearchArrays, layer: LayerPack) -> tuple[Ints, Ints, Ints, Ints
 
 def _inside(low: SearchArrays, dims: MergedDims) -> Ints:
     """Return (S, G): bit masks of merged dims whose loops in space are further inside than those of a dim,
-    where children of the level lie in a line, in an order that is fixed.
+    and of itself, where children of the level lie in a line, in an order that is fixed.
     """
     inside = ints(len(low.arch.fan), len(dims.groups))
     for t, (s, is_spatial) in enumerate(low.arch.tiling.tolist()):
@@ -280,7 +280,7 @@ def _inside(low: SearchArrays, dims: MergedDims) -> Ints:
             order = [*low.space.inner[t], *low.space.outer[t]]
             places = [sorted(order.index(dim) for dim in members) for members in dims.groups]
             for g, place in enumerate(places):
-                inside[s, g] = sum(1 << i for i, other in enumerate(places) if other[-1] < place[0])
+                inside[s, g] = sum(1 << i for i, other in enumerate(places) if other[-1] < place[0] or i == g)
     return inside
 
 

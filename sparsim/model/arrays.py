@@ -428,7 +428,7 @@ class ChainPack(NamedTuple):
     window: Ints  # (D,) bit masks of dims along which they do, where that is followed; else 0
     coordinate: Ints  # (D, R) that a dim moves
     coefficient: Ints  # (D, R) words that it moves in a step
-    inside: Ints  # (S, R) bit masks of dims whose loops in space are always further inside; 0: not known
+    inside: Ints  # (S, R) masks of dims whose loops in a line are always further inside, and itself; 0
     flags: Ints  # (S, 4) as those of a MappingPack; none are kept
     size: Ints  # (D, W) words of possible tiles, ascending
     sizes: Ints  # (D,) how many of them there are

@@ -285,7 +285,19 @@ def _served(chain, w, v, child, dim, move):
     if n > 1:
         return 1.0
     ahead = move // distance
-    return (places - ahead) / places if move % distance == 0 and ahead < places else 0.0
+    if (
+        move % distance != 0
+        or ahead >= places
+        or (_is_line(chain, child, dim) and ahead not in (1, places - 1))
+    ):
+        return 0.0
+    return (places - ahead) / places
+
+
+@kernel
+def _is_line(chain, child, dim):
+    """Return whether the children beside each other in a line are consecutive or at both of its ends."""
+    return chain.inside[child + 1, dim] >> dim & 1 == 1
 
 
 @kernel
@@ -295,6 +307,10 @@ def _later_served(layer, chain, w, v, child, dim, s, move, left, bound, served, 
     """
     n = _children_of(chain, w, v, child, dim)[0] if between else 0
     own = _outside_of(chain, w, v, dim, left // bound)
+    if n == 1 and own == left // bound and _is_line(chain, child, dim):
+        _, places, _, distance = _children_of(chain, w, v, child, dim)
+        if distance % move != 0 and (places - 1) * distance % move != 0:
+            return 0.0  # all moves along this coordinate are multiples of the first
     if served > 0.0 or (n > 0 and own > 1):
         rest = 1.0
         for d in range(w.digit.shape[0]):
