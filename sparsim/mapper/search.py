@@ -143,18 +143,8 @@ def search(
     require_accelerator(accelerator)
     levels = [level.name for level in accelerator.architecture.storage]
     objectives = objective_names(objective, levels)
-    if method not in METHODS:
-        raise SpecError(f"unknown method '{method}'", path="search", hint=near(method, METHODS))
-    if accounting not in ACCOUNTING:
-        raise SpecError(f"unknown accounting '{accounting}'", hint=near(accounting, ACCOUNTING))
-    check_whole("search", "evaluations", evaluations, 1)
-    check_whole("search", "threads", threads, 1, MOST_THREADS)
-    check_whole("search", "top", top, 1, MOST_TOP)
-    check_whole("search", "seed", seed)
-    if seconds is not None and not as_real("search", "seconds", seconds) > 0:
-        raise SpecError(f"seconds must be greater than 0, got {seconds}", path="search")
-    if not 0 <= as_real("search", "gap", gap) < 1:
-        raise SpecError(f"gap must be at least 0 and below 1, got {gap}", path="search")
+    _check_choices(method, accounting)
+    _check_numbers(evaluations, threads, top, seed, seconds, gap)
     mapspace = accelerator.mapspace or Mapspace()
     parts = list_parts(accelerator, layer, seed)
     warn_of_energies(check_search(accelerator, layer))
@@ -204,7 +194,7 @@ def search(
         left_out = f"{len(parts)} of {combinations} combinations of covered bounds are searched, those with "
         left_out += "the least padding"
         warnings.warn(left_out, SparsimWarning, stacklevel=2)
-        certificate = replace(certificate, statement=f"{certificate.statement}; {left_out}")
+        sample = "; ".join(filter(None, (left_out, sample)))
     if sample:
         certificate = replace(certificate, statement=f"{certificate.statement}; {sample}")
     if method == "auto":
@@ -218,6 +208,26 @@ def search(
         sizes=number,
         interrupted=portfolio.interrupted or (even is not None and even.interrupted),
     )
+
+
+def _check_choices(method: str, accounting: str) -> None:
+    if method not in METHODS:
+        raise SpecError(f"unknown method '{method}'", path="search", hint=near(method, METHODS))
+    if accounting not in ACCOUNTING:
+        raise SpecError(f"unknown accounting '{accounting}'", hint=near(accounting, ACCOUNTING))
+
+
+def _check_numbers(
+    evaluations: int | None, threads: int, top: int, seed: int, seconds: float | None, gap: float
+) -> None:
+    check_whole("search", "evaluations", evaluations, 1)
+    check_whole("search", "threads", threads, 1, MOST_THREADS)
+    check_whole("search", "top", top, 1, MOST_TOP)
+    check_whole("search", "seed", seed)
+    if seconds is not None and not as_real("search", "seconds", seconds) > 0:
+        raise SpecError(f"seconds must be greater than 0, got {seconds}", path="search")
+    if not 0 <= as_real("search", "gap", gap) < 1:
+        raise SpecError(f"gap must be at least 0 and below 1, got {gap}", path="search")
 
 
 def _search_even(
