@@ -24,7 +24,7 @@ from sparsim.mapper.kernels.covering_paths import (
     UPDATES,
     least_covering_cost,
 )
-from sparsim.mapper.parallelism_bound import fits_axes
+from sparsim.mapper.spatial_factors import join_spreads
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import CoveringPack, Ints, LayerPack, Reals, SpacePack
 from sparsim.model.lower import ints, reals
@@ -64,33 +64,15 @@ class Words(NamedTuple):
 
 def list_covering_spreads(low: SearchArrays, space: SpacePack, dims: CoveredDims) -> Ints | None:
     """(n, S, R): the spatial factors of all covered bounds that fit the fan-out; None if too many."""
-    tiling, factors = low.arch.tiling, low.space.factors
-    spatial = np.flatnonzero(tiling[:, 1] == 1)
-    fan = space.fan[spatial]
-    chosen = np.ones((1, len(spatial), 0), np.int64)
-    used = np.ones((1, len(spatial), 3), np.int64)
-    for dim in range(len(dims.kind)):
-        if dims.kind[dim] == PERFECT:
-            factor = np.unique(factors[dim][:, spatial], axis=0)
-        else:
-            factor = _covering_factors(dims, dim, spatial, fan.prod(axis=1))
-        along = [np.where(space.axis[spatial, dim] == axis, factor, 1) for axis in (0, 1)]
-        if len(used) * len(factor) > 100 * MOST_SPREADS:
-            return None
-        grown = used[:, None] * np.stack([*along, factor], axis=2)
-        fits = (grown[..., :2] <= fan).all(axis=(2, 3)) & (grown[..., 2] <= fan.prod(axis=1)).all(axis=2)
-        before, one = np.nonzero(fits)
-        if len(before) > MOST_SPREADS:
-            return None
-        used = grown[before, one]
-        chosen = np.concatenate([chosen[before], factor[one][:, :, None]], axis=2)
-    share = (used[:, :, 2] / fan.prod(axis=1)).prod(axis=1)
-    chosen = chosen[share >= low.space.min_parallelism * (1 - 1e-12)]
-    for i, t in enumerate(spatial):
-        chosen = chosen[fits_axes(chosen[:, i], space.axis[t], space.fan[t])]
-    spread = np.ones((len(chosen), len(low.arch.fan), len(dims.kind)), np.int64)
-    spread[:, tiling[spatial, 0]] = chosen
-    return spread
+    spatial = np.flatnonzero(low.arch.tiling[:, 1] == 1)
+    room = space.fan[spatial].prod(axis=1)
+    factors = (
+        np.unique(rows[:, spatial], axis=0)
+        if dims.kind[dim] == PERFECT
+        else _covering_factors(dims, dim, spatial, room)
+        for dim, rows in enumerate(low.space.factors)
+    )
+    return join_spreads(low, space, factors, MOST_SPREADS, most_tried=100 * MOST_SPREADS)
 
 
 def _covering_factors(dims: CoveredDims, dim: int, spatial: Ints, fan: Ints) -> Ints:

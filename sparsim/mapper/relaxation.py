@@ -17,8 +17,8 @@ from sparsim.mapper.bound_constants import SearchArrays
 from sparsim.mapper.chain_arrays import Choice, Price, access_price, energy_price
 from sparsim.mapper.equivalent_dims import merge_dims
 from sparsim.mapper.kernels.lower_bounds import BOUNDED, EXACT
-from sparsim.mapper.parallelism_bound import fits_axes
 from sparsim.mapper.path_search import CLOSE, Branches, Counts, Paths, Start
+from sparsim.mapper.spatial_factors import join_spreads
 from sparsim.mapper.tile_sizes import list_tiles
 from sparsim.model.arrays import BoundPack, Ints, Reals, SpacePack
 from sparsim.records.objective import ACCESSES
@@ -247,27 +247,8 @@ def list_spreads(low: SearchArrays, space: SpacePack) -> Ints | None:
     """(n, S, R): the spatial factors of every storage level that fit its fan-out; None if there are too many,
     or if factors do not multiply to the bounds.
     """
-    tiling, factors = low.arch.tiling, low.space.factors
-    spatial = np.flatnonzero(tiling[:, 1] == 1)
-    fan = space.fan[spatial]
+    factors = low.space.factors
     if any((rows.prod(axis=1) != low.layer.bound[dim]).any() for dim, rows in enumerate(factors)):
         return None
-    chosen = np.ones((1, len(spatial), 0), np.int64)
-    used = np.ones((1, len(spatial), 3), np.int64)  # along X, along Y, in all
-    for dim, rows in enumerate(factors):
-        factor = np.unique(rows[:, spatial], axis=0)
-        along = [np.where(space.axis[spatial, dim] == axis, factor, 1) for axis in (0, 1)]
-        grown = used[:, None] * np.stack([*along, factor], axis=2)
-        fits = (grown[..., :2] <= fan).all(axis=(2, 3)) & (grown[..., 2] <= fan.prod(axis=1)).all(axis=2)
-        before, one = np.nonzero(fits)
-        if len(before) > MOST_SPREADS:
-            return None
-        used = grown[before, one]
-        chosen = np.concatenate([chosen[before], factor[one][:, :, None]], axis=2)
-    share = (used[:, :, 2] / fan.prod(axis=1)).prod(axis=1)
-    chosen = chosen[share >= low.space.min_parallelism * (1 - 1e-12)]
-    for i, t in enumerate(spatial):
-        chosen = chosen[fits_axes(chosen[:, i], space.axis[t], space.fan[t])]
-    spread = np.ones((len(chosen), len(low.arch.fan), len(factors)), np.int64)
-    spread[:, tiling[spatial, 0]] = chosen
-    return spread
+    spatial = np.flatnonzero(low.arch.tiling[:, 1] == 1)
+    return join_spreads(low, space, (np.unique(rows[:, spatial], axis=0) for rows in factors), MOST_SPREADS)

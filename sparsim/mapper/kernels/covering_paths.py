@@ -6,6 +6,7 @@ extent stands for all from it to below the next one, and `more` is how often it 
 
 import numpy as np
 
+from sparsim.mapper.kernels.tile_chains import next_digits
 from sparsim.model.kernels.fill import fill, fill_rows
 from sparsim.model.kernels.jit import entry, kernel
 from sparsim.model.kernels.loop_nest import box_words
@@ -35,15 +36,6 @@ def _cost(w, j, state):
         cost += w.price[j, UPDATES] * sent + w.price[j, DRAINS] * arriving
         w.cost[j, state] = cost
     return w.cost[j, state]
-
-
-@kernel
-def _next_digits(w):
-    for dim in range(w.digit.shape[0]):
-        w.digit[dim] += 1
-        if w.digit[dim] < w.number[dim]:
-            return
-        w.digit[dim] = 0
 
 
 @kernel
@@ -90,7 +82,7 @@ def _append_loops(layer, w, s, codes, limit, path):
                             w.live[after] = 1
                             if trace:
                                 path[s, after, target] = code * n_states + state
-            _next_digits(w)
+            next_digits(w)
 
 
 @kernel
@@ -106,7 +98,7 @@ def _leave_level(layer, keep, w, s, codes, limit):
     fill(w.digit, 0)
     for state in range(n_states):
         w.leave[state] = 1 if _fits(layer, keep, w, s) else 0
-        _next_digits(w)
+        next_digits(w)
     for code in range(codes - 1, -1, -1):
         source, live = code - shift, 0
         for state in range(n_states):
