@@ -119,8 +119,8 @@ def _parts(arch: Architecture, given: LevelConstraint | None, name: str, number:
     """Return the names of the levels that are added outside of a level, from the outside."""
     known = [level.name for level in arch.storage[1:]]
     if name not in known:
-        where = "the outermost level" if name == arch.storage[0].name else "no storage level"
-        raise SpecError(f"tiles of '{name}' cannot be uneven, it is {where}", hint=near(name, known))
+        where = "the outermost level" if name == arch.storage[0].name else "not a storage level"
+        raise SpecError(f"tiles of '{name}' cannot be uneven, because it is {where}", hint=near(name, known))
     if _is_constrained(given):
         raise SpecError(
             f"tiles of '{name}' cannot be uneven, because its loops in time are constrained", path="mapspace"
